@@ -1,0 +1,30 @@
+package pool
+
+import (
+	"context"
+
+	"github.com/loam-storage/loam/lvm"
+)
+
+// LVM is what the node needs of LVM: *lvm.LVM, or lvmtest.Fake in tests.
+type LVM interface {
+	Report(ctx context.Context) (lvm.Report, error)
+	Device(vg, lv string) (lvm.Device, error)
+	// SetDevices names the only block devices that LVM may look at from now on.
+	SetDevices(paths []string)
+
+	CreateGroup(lvm.CreateGroup) error
+	// ExtendGroup adds blank devices, each with a metadata area of that size.
+	ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error
+	CreatePool(lvm.CreatePool) error
+	ExtendPool(lvm.ExtendPool) error
+	CreateThin(lvm.CreateThin) error
+	CreateThick(lvm.CreateThick) error
+	CreateSnapshot(lvm.CreateSnapshot) error
+	Extend(vg, lv string, size lvm.Bytes) error
+	Remove(vg string, lvs ...string) error
+	Activate(vg string, lvs ...string) error
+	Deactivate(vg string, lvs ...string) error
+	Rename(vg, from, to string) error
+	ChangeTags(lvm.ChangeTags) error
+}
