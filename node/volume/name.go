@@ -1,0 +1,59 @@
+package volume
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+)
+
+const (
+	snapshotPrefix = "snap-"
+	wipingPrefix   = "wiping-"
+	hashedPrefix   = "h-"
+)
+
+// reserved matches what lvm(8), "Valid names", keeps for itself: two prefixes, and infixes of hidden volumes.
+var reserved = regexp.MustCompile(`^(snapshot|pvmove)|_(cdata|cmeta|corig|cpool|cvol|iorig|mimage|mlog|pmspare|rimage|rmeta|tdata|tmeta|vdata|vorigin|imeta|wcorig)`)
+
+// maxDashes bounds '-', which device-mapper doubles in a device's name of at most 127 bytes: 64 for the volume, 24 for
+// its dashes, and the rest for the group and for LVM's suffixes.
+const maxDashes = 24
+
+// VolumeLV is the name of the logical volume for a CSI volume name: that name itself where LVM can carry it, so that a
+// retry finds its own work and a person the claim; a digest of it otherwise.
+func VolumeLV(name string) string {
+	for _, p := range []string{snapshotPrefix, wipingPrefix, hashedPrefix} {
+		if strings.HasPrefix(name, p) {
+			return hashed(name)
+		}
+	}
+	if !fits(name) {
+		return hashed(name)
+	}
+	return name
+}
+
+// SnapshotLV is the same for a CSI snapshot name. LVM reserves names that begin with "snapshot", as external-snapshotter's do.
+func SnapshotLV(name string) string {
+	lv := snapshotPrefix + strings.TrimPrefix(name, "snapshot-")
+	if !fits(lv) {
+		return snapshotPrefix + hashed(name)
+	}
+	return lv
+}
+
+// WipingLV is what a thick volume is renamed to between its deletion and the end of its zeroing. It is made of LVM's UUID,
+// so that the volume's name is free at once, and again and again.
+func WipingLV(uuid string) string { return wipingPrefix + uuid }
+
+func fits(lv string) bool {
+	return len(lv) <= maxLV && lvName.MatchString(lv) && !reserved.MatchString(lv) && strings.Count(lv, "-") <= maxDashes
+}
+
+func hashed(name string) string { return hashedPrefix + hex.EncodeToString(digest(name))[:40] }
+
+func digest(s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return sum[:]
+}
