@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// Source is what the agent knows. Its methods are called concurrently, and should not wait for a change that runs.
+type Source interface {
+	Info() Info
+	Disks(context.Context) ([]Disk, error)
+	Pools(context.Context) ([]Pool, error)
+	Volumes(context.Context) ([]Volume, error)
+}
+
+// The paths that Handler serves.
+const (
+	infoPath    = "/v1/info"
+	disksPath   = "/v1/disks"
+	poolsPath   = "/v1/pools"
+	volumesPath = "/v1/volumes"
+	healthPath  = "/healthz"
+)
+
+// failure is the body of every answer that is not 200.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// Handler serves a source: GET /v1/info, /v1/disks, /v1/pools, /v1/volumes, and /healthz, which answers as long as the
+// agent serves. Lists are never null. Anything else is 404, 405, or 400 for a query, which none of these takes.
+func Handler(s Source) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(infoPath, get(func(context.Context) (any, error) { return s.Info(), nil }))
+	mux.Handle(disksPath, get(func(ctx context.Context) (any, error) { return list(s.Disks(ctx)) }))
+	mux.Handle(poolsPath, get(func(ctx context.Context) (any, error) {
+		pools, err := list(s.Pools(ctx))
+		for i := range pools {
+			pools[i].Devices, _ = list(pools[i].Devices, nil)
+		}
+		return pools, err
+	}))
+	mux.Handle(volumesPath, get(func(ctx context.Context) (any, error) {
+		volumes, err := list(s.Volumes(ctx))
+		for i := range volumes {
+			volumes[i].Mounts, _ = list(volumes[i].Mounts, nil)
+		}
+		return volumes, err
+	}))
+	mux.Handle(healthPath, get(func(context.Context) (any, error) { return map[string]string{"status": "ok"}, nil }))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusNotFound, failure{fmt.Sprintf("no such path: %.80q", r.URL.Path)})
+	})
+	return mux
+}
+
+// get answers GET and HEAD with what ask returns.
+func get(ask func(context.Context) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			answer(w, http.StatusMethodNotAllowed, failure{"only GET is served here: CSI changes volumes"})
+			return
+		case r.URL.RawQuery != "":
+			answer(w, http.StatusBadRequest, failure{fmt.Sprintf("%s takes no query", r.URL.Path)})
+			return
+		}
+		body, err := ask(r.Context())
+		if err != nil {
+			answer(w, http.StatusInternalServerError, failure{err.Error()})
+			return
+		}
+		answer(w, http.StatusOK, body)
+	})
+}
+
+// list is values with null made an empty list, in a copy of its own.
+func list[T any](values []T, err error) ([]T, error) {
+	return append([]T{}, values...), err
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	// An error here is a client that hung up: there is nobody left to tell.
+	_ = json.NewEncoder(w).Encode(body)
+}
