@@ -1,0 +1,121 @@
+// Package machine runs a command as root on a kernel with device-mapper: it boots a guest, attaches disks, carries the
+// command's streams and exit status, and leaves nothing behind.
+//
+// Options say what to run and where; Run does it. What happens in the guest is package inside's.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Kernel names where the command runs.
+type Kernel string
+
+// The kernels to choose from.
+const (
+	UML  Kernel = "uml"  // User Mode Linux: an ordinary process, needs no rights and no virtualization
+	QEMU Kernel = "qemu" // a virtual machine, accelerated by KVM where that works
+	Host Kernel = "host" // this machine's own kernel: loop devices, LVM confined to them
+)
+
+// Options say what to run.
+type Options struct {
+	Kernel   Kernel
+	Disks    []Disk
+	Memory   int64         // bytes
+	Timeout  time.Duration // 0: none
+	Writable []string      // directories whose changes stay; all others are kept in the guest's memory and forgotten
+
+	Args []string // Args[0] is looked up in the guest's PATH
+	Env  []string // as os.Environ gives it; LOAM_DISKS and LOAM_GUEST are added
+	Dir  string   // "": the current directory
+
+	// Stdin may be nil. A Read of it that is under way as the guest ends is not waited for.
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Terminal, if not nil, is a terminal that the command shall believe it runs on; Run makes it raw meanwhile.
+	Terminal *os.File
+
+	// Init is a program that calls inside.RunInit when it is PID 1; "": this very program.
+	Init string
+	// Cache is a directory for what is costly to make again; "": a folder of the user's cache directory.
+	Cache string
+	// Messages receives a line for each thing that a person should know, such as packages being installed.
+	Messages io.Writer
+	// Signals are passed on to the command.
+	Signals <-chan os.Signal
+}
+
+// ErrTimeout says that Options.Timeout passed before the command ended.
+var ErrTimeout = errors.New("timed out")
+
+// GuestError says that the guest did not get as far as the command's end: it did not boot, panicked or powered off.
+type GuestError struct {
+	Reason  string
+	Console string // the kernel's last lines
+}
+
+func (e *GuestError) Error() string {
+	if e.Console == "" {
+		return e.Reason
+	}
+	return e.Reason + "; the kernel's last lines:\n" + e.Console
+}
+
+// Run boots a guest, runs the command in it and gives the command's exit status, 128+n if signal n ended it. An error
+// is ErrTimeout, the context's, a *GuestError, or says what this machine lacks. When Run returns, the guest is gone.
+func Run(ctx context.Context, options Options) (int, error) {
+	if err := options.complete(); err != nil {
+		return 0, err
+	}
+	if options.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, options.Timeout, ErrTimeout)
+		defer cancel()
+	}
+	switch options.Kernel {
+	case UML:
+		return runUML(ctx, options)
+	default:
+		return 0, fmt.Errorf("no kernel called %q: choose %s, %s or %s", options.Kernel, UML, QEMU, Host)
+	}
+}
+
+// complete fills in defaults and refuses what cannot work.
+func (o *Options) complete() error {
+	if len(o.Args) == 0 {
+		return errors.New("no command to run")
+	}
+	if o.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		o.Dir = dir
+	}
+	if o.Init == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		o.Init = self
+	}
+	o.Writable = append(o.Writable, testOutputs(o.Args)...)
+	for i, folder := range o.Writable {
+		absolute, err := filepath.Abs(folder)
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(absolute); err != nil || !info.IsDir() {
+			return fmt.Errorf("writable directory %s: not a directory", folder)
+		}
+		o.Writable[i] = absolute
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/loam-storage/loam/test/guest/inside"
+	"github.com/loam-storage/loam/test/guest/wire"
+)
+
+// umlKernel is what Debian's package user-mode-linux installs.
+const umlKernel = "/usr/bin/linux.uml"
+
+// maxUMLDisks: the driver has 16 (arch/um/drivers/ubd_kern.c, MAX_DEV), and we leave ubda unused.
+const maxUMLDisks = 15
+
+// runUML boots User Mode Linux on this machine's own files: Documentation/virt/uml/user_mode_linux_howto_v2.rst.
+func runUML(ctx context.Context, options Options) (int, error) {
+	if len(options.Disks) > maxUMLDisks {
+		return 0, fmt.Errorf("%d disks: User Mode Linux takes at most %d", len(options.Disks), maxUMLDisks)
+	}
+	disks, err := openDisks(options.Disks)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(disks)
+	line, kernelEnd, err := openLine()
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll([]*os.File{line, kernelEnd})
+
+	// The first extra file is descriptor 3. Disks are named by descriptor: blank ones have no other name, and a path
+	// with a comma or a colon in it would be taken for two.
+	files := append([]*os.File{kernelEnd}, disks...)
+	args := []string{
+		"mem=" + strconv.FormatInt(options.Memory>>20, 10) + "M",
+		"rootfstype=hostfs", "rootflags=/", "ro", fmt.Sprintf("init=%q", options.Init),
+		inside.InitVariable + "=1", "con=null", "ssl=null", "con0=null,fd:1", "ssl0=fd:3", "noreboot", "quiet",
+	}
+	var nodes []string
+	for i := range disks {
+		letter := string(rune('b' + i))
+		args = append(args, fmt.Sprintf("ubd%s=/proc/self/fd/%d", letter, 4+i))
+		nodes = append(nodes, "/dev/ubd"+letter)
+	}
+	command := exec.Command(umlKernel, args...)
+	command.ExtraFiles = files
+	return converse(ctx, options, guest{
+		command: command, line: line, kernelEnd: kernelEnd, share: wire.HostFS, disks: nodes,
+	})
+}
