@@ -24,6 +24,14 @@ var (
 // Range is CSI's CapacityRange: Required at least, Limit at most; zero means not given.
 type Range struct{ Required, Limit lvm.Bytes }
 
+// String is the range in words.
+func (r Range) String() string {
+	if r.Limit == 0 {
+		return fmt.Sprintf("at least %v", r.Required)
+	}
+	return fmt.Sprintf("between %v and %v", r.Required, r.Limit)
+}
+
 // Contains says whether a volume of that size satisfies the range.
 func (r Range) Contains(size lvm.Bytes) bool {
 	return size >= r.Required && (r.Limit == 0 || size <= r.Limit)

@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
+// SnapshotPrefix begins the name of every snapshot's logical volume and of no volume's.
+const SnapshotPrefix = "snap-"
+
 const (
-	snapshotPrefix = "snap-"
-	wipingPrefix   = "wiping-"
-	hashedPrefix   = "h-"
+	wipingPrefix = "wiping-"
+	hashedPrefix = "h-"
 )
 
 // reserved matches what lvm(8), "Valid names", keeps for itself: two prefixes, and infixes of hidden volumes.
@@ -23,7 +25,7 @@ const maxDashes = 24
 // VolumeLV is the name of the logical volume for a CSI volume name: that name itself where LVM can carry it, so that a
 // retry finds its own work and a person the claim; a digest of it otherwise.
 func VolumeLV(name string) string {
-	for _, p := range []string{snapshotPrefix, wipingPrefix, hashedPrefix} {
+	for _, p := range []string{SnapshotPrefix, wipingPrefix, hashedPrefix} {
 		if strings.HasPrefix(name, p) {
 			return hashed(name)
 		}
@@ -36,9 +38,9 @@ func VolumeLV(name string) string {
 
 // SnapshotLV is the same for a CSI snapshot name. LVM reserves names that begin with "snapshot", as external-snapshotter's do.
 func SnapshotLV(name string) string {
-	lv := snapshotPrefix + strings.TrimPrefix(name, "snapshot-")
+	lv := SnapshotPrefix + strings.TrimPrefix(name, "snapshot-")
 	if !fits(lv) {
-		return snapshotPrefix + hashed(name)
+		return SnapshotPrefix + hashed(name)
 	}
 	return lv
 }

@@ -31,6 +31,7 @@ const (
 	tagClaim  = Prefix + "pvc="
 	tagMapped = Prefix + "mapped="
 	tagPool   = Prefix + "pool="
+	tagSize   = Prefix + "size="
 )
 
 // Record is what is remembered about a volume or snapshot besides what LVM knows by itself (size, pool, origin, time).
@@ -42,6 +43,9 @@ type Record struct {
 
 	// Source is the LV that a snapshot was taken of, or that a volume's content came from; "" for none.
 	Source string
+
+	// Size is what a copy is to have when it was asked for larger than its source, so that a retry finishes it; 0 else.
+	Size lvm.Bytes
 
 	// Mapped is what a snapshot held when it was taken, which is what it may cost its pool: it stays inactive and
 	// read-only, so this never changes, and LVM reports nothing of an inactive volume.
@@ -55,6 +59,9 @@ func (r Record) Tags() []string {
 		if t.value != "" {
 			tags = append(tags, t.key+escape(t.value))
 		}
+	}
+	if r.Size > 0 {
+		tags = append(tags, tagSize+strconv.FormatInt(int64(r.Size), 10))
 	}
 	if r.Kind == Snapshot {
 		tags = append(tags, tagMapped+strconv.FormatInt(int64(r.Mapped), 10))
@@ -86,12 +93,10 @@ func Read(lv lvm.LogicalVolume) (r Record, ok bool) {
 			r.Source = unescape(value)
 		case tagClaim:
 			r.Claim = unescape(value)
+		case tagSize:
+			r.Size = number(value, 0)
 		case tagMapped:
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil || n < 0 {
-				n = int64(lv.Size) // unreadable: assume the worst
-			}
-			r.Mapped = lvm.Bytes(n)
+			r.Mapped = number(value, lv.Size) // unreadable: assume the worst
 		}
 	}
 	switch r.Kind {
@@ -104,6 +109,14 @@ func Read(lv lvm.LogicalVolume) (r Record, ok bool) {
 		return r, true
 	}
 	return Record{}, false
+}
+
+func number(s string, otherwise lvm.Bytes) lvm.Bytes {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return otherwise
+	}
+	return lvm.Bytes(n)
 }
 
 // escape writes the bytes that a tag cannot carry as '&' and two hexadecimal digits.

@@ -56,6 +56,7 @@ func TestLogicalVolumeNames(t *testing.T) {
 func TestRecordSurvivesItsTags(t *testing.T) {
 	for _, want := range []Record{
 		{Kind: Volume, Name: "pvc-1", FS: "xfs", Claim: "db/data-0"},
+		{Kind: Volume, Name: "copy", Source: "snap-1", Size: 7},
 		{Kind: Snapshot, Name: "spaces & ünïcode\n", Source: "pvc-1", Mapped: 123},
 	} {
 		got, ok := Read(lvm.LogicalVolume{Tags: append([]string{"someone's", "else=1"}, want.Tags()...)})

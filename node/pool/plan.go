@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/volume"
+)
+
+// pvMetadata is the metadata area of a physical volume that Loam makes. A thin volume takes about 300 bytes of it and
+// LVM keeps two copies of the text, so LVM's default of 1 MiB ends near 1,700 volumes; this holds some 27,000.
+const pvMetadata = 16 * lvm.MiB
+
+// Bounds of a thin pool's metadata: LVM's least, and the most that the kernel can use (lvmthin(7)).
+const (
+	leastPoolMetadata = 4 * lvm.MiB
+	mostPoolMetadata  = 15*lvm.GiB + 768*lvm.MiB
+)
+
+// groupStep is what is to be done to a pool's volume group before its thin pool can be looked at.
+type groupStep struct {
+	create *lvm.CreateGroup
+	extend []string // devices to add
+}
+
+// planGroup decides how the devices that may be claimed come into the pool's group; exists says whether there is one.
+func planGroup(p config.Pool, vg lvm.VolumeGroup, exists bool, claimable []string) groupStep {
+	switch {
+	case len(claimable) == 0, exists && (vg.Exported || vg.MissingPVs > 0):
+		return groupStep{}
+	case exists:
+		return groupStep{extend: claimable}
+	}
+	return groupStep{create: &lvm.CreateGroup{
+		Name: p.VolumeGroup, Devices: claimable, MetadataSize: pvMetadata, Tags: []string{volume.PoolTag(p.Name)},
+	}}
+}
+
+// poolStep is what is to be done inside a volume group.
+type poolStep struct {
+	create   *lvm.CreatePool
+	extend   *lvm.ExtendPool
+	activate []string
+}
+
+// planPool decides what the group needs for the pool to give volumes: a thin pool, its growth over space that was added,
+// and the activation of what a reboot left inactive. Space that others hold in an adopted group is not touched, and
+// only a pool that Loam made is grown.
+func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
+	var s poolStep
+	if vg.Exported {
+		return s
+	}
+	s.activate = inactive(p, vg)
+	if p.Type != config.Thin || vg.MissingPVs > 0 {
+		return s
+	}
+	stripe := vg.ExtentSize * lvm.Bytes(max(1, p.Stripes))
+	spare := vg.Free - p.Reserve.Of(vg.Size)
+	lv, ok := thinPool(vg)
+	if !ok {
+		metadata := poolMetadata(spare, p.Thin.ChunkSize).RoundUp(vg.ExtentSize)
+		data := (spare - 2*metadata).RoundDown(stripe) // LVM keeps a spare as large as the metadata
+		if data > 0 {
+			s.create = &lvm.CreatePool{
+				VG: vg.Name, Name: LogicalVolume, Size: data, MetadataSize: metadata,
+				ChunkSize: p.Thin.ChunkSize, Stripes: p.Stripes, Tags: []string{volume.PoolTag(p.Name)},
+			}
+		}
+		return s
+	}
+	if !lv.HasTag(volume.PoolTag(p.Name)) {
+		return s
+	}
+	// A metadata extent grown later is paid twice, as the spare follows.
+	metadata := max(lv.MetadataSize, poolMetadata(lv.Size+max(0, spare), p.Thin.ChunkSize).RoundUp(vg.ExtentSize))
+	data := (spare - 2*(metadata-lv.MetadataSize)).RoundDown(stripe)
+	if data >= max(stripe, lv.Size/100) { // not for what rounding left over
+		s.extend = &lvm.ExtendPool{VG: vg.Name, Name: lv.Name, Size: lv.Size + data}
+		if metadata > lv.MetadataSize {
+			s.extend.MetadataSize = metadata
+		}
+	}
+	return s
+}
+
+// poolMetadata is the size for a thin pool's metadata: LVM's rule of 64 bytes for each chunk, doubled, as snapshots
+// share chunks but not their entries.
+func poolMetadata(data, chunk lvm.Bytes) lvm.Bytes {
+	return min(mostPoolMetadata, max(leastPoolMetadata, data/chunk*128))
+}
+
+// inactive are the logical volumes that should be active and are not: the thin pool and our volumes. Snapshots stay
+// inactive: nobody reads them, and an active one would show its file system's UUID a second time to the host.
+func inactive(p config.Pool, vg lvm.VolumeGroup) []string {
+	var names []string
+	if lv, ok := thinPool(vg); ok && p.Type == config.Thin && !lv.Active {
+		names = append(names, lv.Name)
+	}
+	for _, lv := range vg.LVs {
+		if rec, ours := volume.Read(lv); ours && rec.Kind != volume.Snapshot && !lv.Active {
+			names = append(names, lv.Name)
+		}
+	}
+	return names
+}

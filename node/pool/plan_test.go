@@ -1,0 +1,84 @@
+package pool
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/volume"
+)
+
+func TestDisksBecomeAGroupOrJoinOne(t *testing.T) {
+	p := configured(t, "type: thin")
+	vg := group(100*lvm.GiB, 100*lvm.GiB)
+	exported, broken := vg, vg
+	exported.Exported = true
+	broken.MissingPVs = 1
+	for _, c := range []struct {
+		name   string
+		vg     lvm.VolumeGroup
+		exists bool
+		disks  []string
+		want   groupStep
+	}{
+		{"nothing to claim", lvm.VolumeGroup{}, false, nil, groupStep{}},
+		{"first disk", lvm.VolumeGroup{}, false, []string{"/dev/a"}, groupStep{create: &lvm.CreateGroup{
+			Name: "loam-p", Devices: []string{"/dev/a"}, MetadataSize: pvMetadata, Tags: []string{volume.PoolTag("p")},
+		}}},
+		{"another disk", vg, true, []string{"/dev/b"}, groupStep{extend: []string{"/dev/b"}}},
+		{"an exported group is not touched", exported, true, []string{"/dev/b"}, groupStep{}},
+		{"nor one with a disk missing", broken, true, []string{"/dev/b"}, groupStep{}},
+	} {
+		if got := planGroup(p, c.vg, c.exists, c.disks); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestThinPoolTakesAllButTheReserve(t *testing.T) {
+	vg := group(100*lvm.GiB, 100*lvm.GiB)
+	step := planPool(configured(t, "type: thin, reserve: 5%"), vg)
+	if step.create == nil {
+		t.Fatal("no pool is made in an empty group")
+	}
+	used := step.create.Size + 2*step.create.MetadataSize
+	if used > 95*lvm.GiB || used < 94*lvm.GiB {
+		t.Errorf("data and twice the metadata are %v of 100 GiB, want all but the reserve of 5 GiB", used)
+	}
+	if step := planPool(configured(t, "type: thick"), vg); step.create != nil {
+		t.Errorf("a thick pool got a thin pool %+v", step.create)
+	}
+}
+
+func TestThinPoolFollowsItsGroup(t *testing.T) {
+	p := configured(t, "type: thin, reserve: 5%")
+	ours := withThinPool(group(200*lvm.GiB, 5*lvm.GiB, 100*lvm.GiB), 94*lvm.GiB, lvm.GiB)
+	step := planPool(p, ours)
+	if step.extend == nil || step.extend.Size < 180*lvm.GiB || step.extend.Size > 190*lvm.GiB {
+		t.Errorf("a disk of 100 GiB was added and the pool of 94 GiB becomes %+v", step.extend)
+	}
+	full := withThinPool(group(100*lvm.GiB, 5*lvm.GiB+8*lvm.MiB), 94*lvm.GiB, lvm.GiB)
+	if step := planPool(p, full); step.extend != nil {
+		t.Errorf("what rounding left over was added to the pool: %+v", step.extend)
+	}
+	adopted := withThinPool(group(200*lvm.GiB, 100*lvm.GiB), 94*lvm.GiB, lvm.GiB)
+	adopted.LVs[0].Tags = nil
+	if step := planPool(p, adopted); step.extend != nil || step.create != nil {
+		t.Errorf("somebody else's pool is changed: %+v", step)
+	}
+}
+
+func TestRebootLeavesNothingInactiveButSnapshots(t *testing.T) {
+	vg := withThinPool(group(100*lvm.GiB, 5*lvm.GiB), 94*lvm.GiB, 0)
+	vg = withThin(vg, volume.Record{Kind: volume.Volume, Name: "a"}, lvm.GiB)
+	vg = withThin(vg, volume.Record{Kind: volume.Snapshot, Name: "s"}, lvm.GiB)
+	vg = withThin(vg, volume.Record{Kind: volume.Volume, Name: "b"}, lvm.GiB)
+	vg.LVs = append(vg.LVs, lvm.LogicalVolume{Name: "root", Segment: lvm.Linear, Size: lvm.GiB})
+	for i := range vg.LVs {
+		vg.LVs[i].Active = false
+	}
+	want := []string{LogicalVolume, "a", "b"}
+	if got := planPool(configured(t, "type: thin"), vg).activate; !reflect.DeepEqual(got, want) {
+		t.Errorf("activates %q, want %q", got, want)
+	}
+}

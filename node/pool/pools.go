@@ -1,0 +1,180 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/config"
+)
+
+// ErrBusy says that another operation on the same volume group did not end in time.
+var ErrBusy = errors.New("volume group is busy")
+
+// ErrUnknown says that no pool of that name is configured.
+var ErrUnknown = errors.New("no such pool")
+
+// lockWait bounds how long an operation waits for its turn in a volume group.
+const lockWait = 30 * time.Second
+
+// Pools are the pools of this node. Its zero value is not usable; see New.
+type Pools struct {
+	lvm LVM
+	log *slog.Logger
+
+	wipe chan struct{} // a thick volume waits to be wiped
+
+	mu      sync.Mutex // guards what follows
+	config  config.Config
+	locks   map[string]chan struct{} // by volume group: full while held
+	known   map[string]Volume        // by logical volume name: where it was last seen
+	devices []string                 // what LVM may look at
+	status  map[string]Status        // by pool name, of the last bring-up
+}
+
+// Status is how the last attempt to bring a pool up ended.
+type Status struct {
+	Devices []string // physical volumes
+	Problem string   // "" when the pool is up
+}
+
+// New makes the pools of a node, none of which is up yet.
+func New(l LVM, log *slog.Logger) *Pools {
+	return &Pools{
+		lvm: l, log: log, wipe: make(chan struct{}, 1),
+		locks: map[string]chan struct{}{}, known: map[string]Volume{}, status: map[string]Status{},
+	}
+}
+
+// LVM is what the pools stand on.
+func (p *Pools) LVM() LVM { return p.lvm }
+
+// All are the configured pools.
+func (p *Pools) All() []config.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.config.Pools
+}
+
+// Named returns the pool of that name, all pools for an empty name. Errors: ErrUnknown.
+func (p *Pools) Named(name string) ([]config.Pool, error) {
+	all := p.All()
+	if name == "" {
+		return all, nil
+	}
+	for _, c := range all {
+		if c.Name == name {
+			return []config.Pool{c}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnknown, name)
+}
+
+// Lock takes the one lock there is, around read → decide → act in a volume group. Errors: ErrBusy, or the context's.
+func (p *Pools) Lock(ctx context.Context, vg string) (unlock func(), err error) {
+	p.mu.Lock()
+	lock, ok := p.locks[vg]
+	if !ok {
+		lock = make(chan struct{}, 1)
+		p.locks[vg] = lock
+	}
+	p.mu.Unlock()
+	timer := time.NewTimer(lockWait)
+	defer timer.Stop()
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, fmt.Errorf("%s: %w for more than %v", vg, ErrBusy, lockWait)
+	}
+}
+
+// Report asks LVM, and remembers where each volume is.
+func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
+	report, err := p.lvm.Report(ctx)
+	if err != nil {
+		return lvm.Report{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.known)
+	for _, v := range Volumes(p.config.Pools, report) {
+		p.known[v.LV.Name] = v
+	}
+	return report, nil
+}
+
+// Note remembers a volume that was just made or changed.
+func (p *Pools) Note(v Volume) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[v.LV.Name] = v
+}
+
+// Forget drops a volume that was just deleted.
+func (p *Pools) Forget(lv string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.known, lv)
+}
+
+// Recall says where a volume was last seen. It is a hint for finding it, never a fact to act on: the caller checks
+// the device's UUID, or asks LVM.
+func (p *Pools) Recall(lv string) (Volume, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, ok := p.known[lv]
+	return v, ok
+}
+
+// Find returns our volume of that name under the lock of its group, with the report that shows it there. found is
+// false, and nothing is locked, when LVM knows none.
+func (p *Pools) Find(ctx context.Context, lv string) (f Found, found bool, err error) {
+	v, ok := p.Recall(lv)
+	if !ok {
+		report, err := p.Report(ctx)
+		if err != nil {
+			return Found{}, false, err
+		}
+		if v, ok = Find(p.All(), report, lv); !ok {
+			return Found{}, false, nil
+		}
+	}
+	unlock, err := p.Lock(ctx, v.Group)
+	if err != nil {
+		return Found{}, false, err
+	}
+	report, err := p.Report(ctx)
+	if err != nil {
+		unlock()
+		return Found{}, false, err
+	}
+	v, ok = Find(p.All(), report, lv)
+	if !ok {
+		unlock()
+		return Found{}, false, nil
+	}
+	f = Found{Volume: v, Report: report, Unlock: unlock}
+	f.VG, _ = report.VolumeGroup(v.Group)
+	for _, c := range p.All() {
+		if c.Name == v.Pool {
+			f.Config = c
+		}
+	}
+	return f, true, nil
+}
+
+// Found is a volume that is held: nothing else changes its group until Unlock.
+type Found struct {
+	Volume
+	Config config.Pool
+	Report lvm.Report
+	VG     lvm.VolumeGroup // its group in the report
+	Unlock func()
+}
