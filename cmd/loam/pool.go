@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loam-storage/loam/node/admin"
+)
+
+func (a *app) poolCommand() *cobra.Command {
+	pool := group("pool", "Show the pools of this node", `Pools are what volumes are made from. The agent's configuration names them and the disks that
+they may take.`)
+	a.clientFlags(pool)
+	pool.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List the pools: size, use and room",
+			Long: `Lists the pools of this node.
+
+  USED        is allocated
+  PROMISED    is what its volumes may come to use
+  AVAILABLE   is what new volumes may ask for, together
+  LARGEST     is the largest single volume that would be accepted now`,
+			Args: words(),
+			RunE: a.ask("list pools", a.listPools),
+		},
+		&cobra.Command{
+			Use: "show POOL", Short: "Show one pool in full: room, health and disks",
+			Args:              words("POOL"),
+			ValidArgsFunction: a.completeArg(0, a.poolNames),
+			RunE:              a.ask("show pool", a.showPool),
+		},
+	)
+	return pool
+}
+
+func (a *app) listPools(ctx context.Context, g *agent, _ []string) error {
+	pools, err := g.admin.Pools(ctx)
+	if err != nil {
+		return err
+	}
+	a.warn(g.info)
+	t := table{titles: []string{"POOL", "TYPE", ">SIZE", ">USED", ">PROMISED", ">AVAILABLE", ">LARGEST", ">VOLUMES", "STATE"}}
+	names := make([]string, 0, len(pools))
+	for _, p := range pools {
+		names = append(names, p.Name)
+		t.add(p.Name, p.Type, p.Size.String(), p.Used.String(), p.Promised.String(), p.Available.String(), p.Largest.String(),
+			fmt.Sprint(p.Volumes), poolState(p))
+	}
+	if len(pools) == 0 {
+		a.hint("No pool is configured in %s.", g.info.ConfigPath)
+		t.titles = nil
+	}
+	return a.print(pools, names, func(w io.Writer) { t.write(w) })
+}
+
+func (a *app) showPool(ctx context.Context, g *agent, args []string) error {
+	pools, err := g.admin.Pools(ctx)
+	if err != nil {
+		return err
+	}
+	a.warn(g.info)
+	i := slices.IndexFunc(pools, func(p admin.Pool) bool { return p.Name == args[0] })
+	if i < 0 {
+		return notFound("node %s has no pool %q (`loam pool list` shows those it has)", g.info.Node, args[0])
+	}
+	p := pools[i]
+	return a.print(p, []string{p.Name}, func(w io.Writer) { poolSheet(p).write(w) })
+}
+
+func poolSheet(p admin.Pool) *sheet {
+	var s sheet
+	s.add("Pool", p.Name)
+	s.add("Type", p.Type+", volume group "+p.VolumeGroup)
+	s.add("State", poolState(p))
+	s.add("Size", p.Size.String())
+	used := fmt.Sprintf("%v, %.1f %%", p.Used, p.DataPercent)
+	if p.Type == "thin" {
+		used += fmt.Sprintf(" (metadata %.1f %%)", p.MetadataPercent)
+	}
+	s.add("Used", used)
+	s.add("Promised", p.Promised.String()+", to "+count(p.Volumes, "volume")+" and "+count(p.Snapshots, "snapshot"))
+	s.add("Available", p.Available.String())
+	s.add("Largest", p.Largest.String()+" for one new volume")
+	s.add("Disks", p.Devices...)
+	return &s
+}
+
+func poolState(p admin.Pool) string {
+	switch {
+	case p.Problem != "":
+		return p.Problem
+	case p.Ready:
+		return "ready"
+	}
+	return "not ready"
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// answerSoon bounds a question that is worth no wait: completion, and which agent there is.
+const answerSoon = 2 * time.Second
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of this binary, and of the agent if one answers",
+		Args: words(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s sheet
+			s.add("loam", version())
+			ctx, cancel := context.WithTimeout(cmd.Context(), answerSoon)
+			defer cancel()
+			s.add("agent", a.agentVersion(ctx))
+			s.write(a.stdout)
+			return nil
+		},
+	}
+}
+
+func (a *app) agentVersion(ctx context.Context) string {
+	var version string
+	err := a.connect(ctx, func(g *agent) error {
+		version = fmt.Sprintf("%s, node %s, on %s", g.info.Version, g.info.Node, a.socket)
+		return nil
+	})
+	if f, ok := errors.AsType[failure](a.fail("ask the agent", err)); ok {
+		return f.Error()
+	}
+	return version
+}
+
+// version is what the Go tool chain stamped into the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown, " + runtime.Version()
+	}
+	return info.Main.Version + ", " + info.GoVersion
+}
