@@ -21,6 +21,28 @@ func (r Report) VolumeGroup(name string) (vg VolumeGroup, ok bool) {
 	return r.VolumeGroups[i], true
 }
 
+// clone is a deep copy, for callers that share one report.
+func (r Report) clone() Report {
+	r.Unused = clonePVs(r.Unused)
+	r.VolumeGroups = slices.Clone(r.VolumeGroups)
+	for i := range r.VolumeGroups {
+		vg := &r.VolumeGroups[i]
+		vg.Tags, vg.PVs, vg.LVs = slices.Clone(vg.Tags), clonePVs(vg.PVs), slices.Clone(vg.LVs)
+		for j := range vg.LVs {
+			vg.LVs[j].Tags = slices.Clone(vg.LVs[j].Tags)
+		}
+	}
+	return r
+}
+
+func clonePVs(pvs []PhysicalVolume) []PhysicalVolume {
+	pvs = slices.Clone(pvs)
+	for i := range pvs {
+		pvs[i].Tags = slices.Clone(pvs[i].Tags)
+	}
+	return pvs
+}
+
 // VolumeGroup is one VG with all it holds (vgs(8), pvs(8), lvs(8)).
 type VolumeGroup struct {
 	Name, UUID   string
@@ -164,7 +186,10 @@ type CreateThick struct {
 // CreateSnapshot asks for a thin snapshot, which needs no size of its own.
 type CreateSnapshot struct {
 	VG, Origin, Name string
-	Tags             []string
+	// Pool is the origin's thin pool (LogicalVolume.Pool). Without it LVM wants the dm-snapshot kernel module, which a
+	// thin snapshot does not use and a node may not have.
+	Pool string
+	Tags []string
 	// Writable snapshots are activated, and on every later activation: a clone. The others are read-only and stay
 	// inactive.
 	Writable bool

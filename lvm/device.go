@@ -1,0 +1,107 @@
+package lvm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Device reads an active volume from the kernel, without a process and without waiting for any lock of LVM. Errors:
+// ErrNoDevice when it is not active or does not exist; ErrName.
+func (l *LVM) Device(vg, lv string) (Device, error) {
+	if err := CheckVolume(vg, lv); err != nil {
+		return Device{}, err
+	}
+	name := deviceName(vg, lv)
+	reply, err := tableStatus(name)
+	if err != nil {
+		return Device{}, fmt.Errorf("%s/%s: %w", vg, lv, err)
+	}
+	d, err := parseStatus(reply)
+	if err != nil {
+		return Device{}, fmt.Errorf("%s/%s: device %s: %w", vg, lv, name, err)
+	}
+	d.Path = "/dev/mapper/" + name
+	return d, nil
+}
+
+// uuidPrefix begins the device-mapper UUID of everything that LVM makes; the group's UUID, the volume's and for parts of
+// a volume a dash and a suffix follow.
+const uuidPrefix = "LVM-"
+
+// maxDeviceSectors is the kernel's own limit: a device's size in bytes is a loff_t.
+const maxDeviceSectors = (1<<63 - 1) / uint64(Sector)
+
+// parseStatus reads the answer to DM_TABLE_STATUS: struct dm_ioctl, then at data_start one struct dm_target_spec for each
+// target, each followed by its status as text. spec.next counts from data_start (include/uapi/linux/dm-ioctl.h).
+func parseStatus(reply []byte) (Device, error) {
+	var head unix.DmIoctl
+	if err := decode(reply, &head); err != nil {
+		return Device{}, err
+	}
+	d := Device{
+		Major: unix.Major(head.Dev), Minor: unix.Minor(head.Dev), OpenCount: int(head.Open_count),
+		Suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0,
+	}
+	ids, ok := strings.CutPrefix(text(head.Uuid[:]), uuidPrefix)
+	if !ok || len(ids) < 64 || dashed(ids[32:64]) == "" {
+		return Device{}, fmt.Errorf("is not LVM's: UUID %q", text(head.Uuid[:]))
+	}
+	d.UUID = dashed(ids[32:64])
+	targets, next := tail(reply, head.Data_start), uint32(0)
+	for range head.Target_count {
+		at := tail(targets, next)
+		var spec unix.DmTargetSpec
+		if err := decode(at, &spec); err != nil {
+			return Device{}, err
+		}
+		end := spec.Sector_start + spec.Length
+		if end < spec.Length || end > maxDeviceSectors || spec.Next <= next {
+			return Device{}, errors.New("malformed status from device-mapper")
+		}
+		d.Size = max(d.Size, Bytes(end)*Sector)
+		if text(spec.Target_type[:]) == string(Thin) {
+			d.Mapped = mapped(text(tail(at, uint32(binary.Size(spec)))))
+		}
+		next = spec.Next
+	}
+	return d, nil
+}
+
+// mapped reads a thin target's status: "<sectors> <highest sector>", or "Fail" when the pool failed (kernel:
+// Documentation/admin-guide/device-mapper/thin-provisioning.rst). -1 says that nobody knows.
+func mapped(status string) Bytes {
+	sectors, _, _ := strings.Cut(status, " ")
+	n, err := strconv.ParseUint(sectors, 10, 63)
+	if err != nil || n > maxDeviceSectors {
+		return -1
+	}
+	return Bytes(n) * Sector
+}
+
+func decode(b []byte, into any) error {
+	if n := binary.Size(into); n < 0 || len(b) < n {
+		return errors.New("short status from device-mapper")
+	}
+	_, err := binary.Decode(b, binary.NativeEndian, into)
+	return err
+}
+
+// tail is b from offset on; empty when b ends before.
+func tail(b []byte, offset uint32) []byte {
+	if uint64(offset) > uint64(len(b)) {
+		return nil
+	}
+	return b[offset:]
+}
+
+// text is what stands before the first NUL.
+func text(b []byte) string {
+	s, _, _ := bytes.Cut(b, []byte{0})
+	return string(s)
+}
