@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// blockSize is what the writer writes and syncs at a time.
+const blockSize = 1 << 20
+
+// writer writes blocks whose contents follow from their number, each synced, so that every byte can be checked later.
+type writer struct {
+	path    string
+	least   int           // blocks to write at least
+	blocks  int           // written so far
+	longest time.Duration // of all waits for a block to be on the disk
+}
+
+// write goes on until stop is closed and the least is written.
+func (w *writer) write(stop <-chan struct{}) error {
+	f, err := os.Create(w.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	block := make([]byte, blockSize)
+	for {
+		select {
+		case <-stop:
+			if w.blocks >= w.least {
+				return f.Close()
+			}
+		default:
+		}
+		fill(block, w.blocks)
+		began := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		w.longest = max(w.longest, time.Since(began))
+		w.blocks++
+	}
+}
+
+// fill writes what block n holds.
+func fill(block []byte, n int) {
+	seed := [32]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}
+	_, _ = rand.NewChaCha8(seed).Read(block) // never fails
+}
+
+// verify reads back what was written, from the disk and not from the page cache.
+func (w *writer) verify() error {
+	f, err := os.Open(w.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return fmt.Errorf("%s: dropping its pages: %w", w.path, err)
+	}
+	got, want := make([]byte, blockSize), make([]byte, blockSize)
+	for n := range w.blocks {
+		if _, err := io.ReadFull(f, got); err != nil {
+			return fmt.Errorf("%s: block %d of %d: %w", w.path, n, w.blocks, err)
+		}
+		if fill(want, n); !bytes.Equal(got, want) {
+			return fmt.Errorf("%s: block %d of %d is not what was written", w.path, n, w.blocks)
+		}
+	}
+	if _, err := f.Read(got); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s is longer than the %d blocks that were written (%v)", w.path, w.blocks, err)
+	}
+	return nil
+}
