@@ -112,7 +112,7 @@ func (a *app) late() string {
 func (a *app) unreachable(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return refuse("no agent answers on %s: start `loam agent`, or name the socket of a running one with --socket", a.socket)
+		return refuse("no agent answers on %s: start `loam agent`, or say with --socket where it is", a.socket)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return refuse("the agent's socket %s is not open to this user: run the command as root", a.socket)
 	}

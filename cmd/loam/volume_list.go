@@ -46,7 +46,7 @@ func (a *app) listVolumes(ctx context.Context, g *agent, snapshots bool) error {
 	for _, v := range volumes {
 		t.add(v.Name, v.Pool, v.Size.String(), v.Used.String(), contents(v.FS), fmt.Sprint(taken[v.LV]), v.Claim, state(v, g.info))
 	}
-	return a.print(volumes, namesOf(volumes), func(w io.Writer) { t.write(w) })
+	return a.print(volumes, namesOf(volumes, all), func(w io.Writer) { t.write(w) })
 }
 
 func (a *app) printSnapshots(all []admin.Volume) error {
@@ -71,13 +71,22 @@ func (a *app) printSnapshots(all []admin.Volume) error {
 		}
 		t.add(s.Name, of, s.Pool, s.Size.String(), s.Used.String(), contents(s.FS), age(a.now().Sub(s.Created)), health)
 	}
-	return a.print(snapshots, namesOf(snapshots), func(w io.Writer) { t.write(w) })
+	return a.print(snapshots, namesOf(snapshots, all), func(w io.Writer) { t.write(w) })
 }
 
-func namesOf(all []admin.Volume) []string {
-	var found []string
+// namesOf are names that each mean one of all: a volume and a snapshot may share theirs, and then it is the ID.
+func namesOf(listed, all []admin.Volume) []string {
+	bearers := map[string]int{}
 	for _, v := range all {
-		found = append(found, v.Name)
+		bearers[v.Name]++
+	}
+	var found []string
+	for _, v := range listed {
+		if bearers[v.Name] > 1 {
+			found = append(found, v.ID)
+		} else {
+			found = append(found, v.Name)
+		}
 	}
 	return found
 }

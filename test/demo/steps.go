@@ -57,7 +57,9 @@ func (d *demo) putPhotos(ctx context.Context) (string, error) {
 	}
 	if err := d.shells(ctx,
 		"mkfs.ext4 -q -L photos "+d.foreign,
-		"mount "+d.foreign+" "+photos+" && head -c 8M /dev/urandom > "+photos+"/holiday.jpg && umount "+photos,
+		"mount "+d.foreign+" "+photos,
+		"head -c 8M /dev/urandom > "+photos+"/holiday.jpg",
+		"umount "+photos,
 	); err != nil {
 		return "", err
 	}
@@ -169,15 +171,15 @@ func spaceOf(p admin.Pool) space {
 }
 
 func (d *demo) create(ctx context.Context) (string, error) {
-	return "made and formatted; nobody else has its blocks", d.shells(ctx, "loam volume create data --size 256Mi")
+	return "made and formatted; nobody else has its blocks", d.shells(ctx, "loam volume create data --size 128Mi")
 }
 
 func (d *demo) useIt(ctx context.Context) (_ string, err error) {
-	if err := d.shells(ctx, "loam volume mount data "+data, "head -c 64M /dev/urandom > "+data+"/"+ledger+" && sync "+data+"/"+ledger); err != nil {
+	if err := d.shells(ctx, "loam volume mount data "+data, "head -c 32M /dev/urandom > "+data+"/"+ledger+" && sync "+data+"/"+ledger); err != nil {
 		return "", err
 	}
 	d.fileSum, err = d.sum(ctx, "sha256sum "+data+"/"+ledger)
-	return "64 MiB on the volume", err
+	return "32 MiB on the volume", err
 }
 
 func (d *demo) showRoom(ctx context.Context) (string, error) {
@@ -185,21 +187,21 @@ func (d *demo) showRoom(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p, err := d.pool(ctx)
-	if err == nil && (p.Available >= d.empty.available || p.Used < 64*lvm.MiB) {
-		err = fmt.Errorf("256 MiB promised and 64 MiB written should show, and the pool is %+v", p)
+	if err == nil && (p.Available >= d.empty.available || p.Used < 32*lvm.MiB) {
+		err = fmt.Errorf("128 MiB promised and 32 MiB written should show, and the pool is %+v", p)
 	}
 	return fmt.Sprintf("%v used, %v promised, room for %v", p.Used, p.Promised, p.Available), err
 }
 
 func (d *demo) grow(ctx context.Context) (string, error) {
 	// More than the volume had room for: without the growth, the writer would run out of space.
-	w := &writer{path: data + "/log", least: 256}
+	w := &writer{path: data + "/log", least: 128}
 	stop := make(chan struct{})
 	var both errgroup.Group
 	both.Go(func() error { return w.write(stop) })
 	both.Go(func() error {
 		defer close(stop)
-		return d.shells(ctx, "loam volume expand data --size 1Gi")
+		return d.shells(ctx, "loam volume expand data --size 512Mi")
 	})
 	if err := both.Wait(); err != nil {
 		return "", err
