@@ -15,10 +15,10 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of what is given to the YAML parser, whose time grows with the square of the depth and worse. A configuration
-// is five levels deep.
+// Bounds of what is given to the YAML parser, whose time grows with the square of the number of keys, and faster with the
+// depth. A pool takes some 300 bytes, five levels deep.
 const (
-	mostBytes = 512 << 10
+	mostBytes = 64 << 10
 	mostDepth = 16
 )
 
@@ -89,7 +89,7 @@ func document(p *problems, data []byte) (ast.Node, bool) {
 		return nil, false
 	}
 	if len(file.Docs) > 1 {
-		p.add(place{line: lineOf(file.Docs[1])}, "expected one document, got another")
+		p.add(place{line: beginning(file.Docs[1])}, "expected one document, got another")
 		return nil, false
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
@@ -144,6 +144,14 @@ func tooDeep(tokens token.Tokens) int {
 		}
 	}
 	return 0
+}
+
+// beginning is the line on which a document begins; 0 when nothing tells.
+func beginning(d *ast.DocumentNode) int {
+	if d.Start != nil {
+		return d.Start.Position.Line
+	}
+	return lineOf(d.Body)
 }
 
 // lineOf is where a node begins; 0 when its parser did not say.

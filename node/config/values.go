@@ -14,10 +14,8 @@ import (
 
 var (
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	// groupName is lvm(8), "Valid names", less what the length leaves no room for.
-	groupName = regexp.MustCompile(`^[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]{0,126}$`)
-	decimal   = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
-	integer   = regexp.MustCompile(`^[0-9]{1,9}$`)
+	decimal  = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+	integer  = regexp.MustCompile(`^[0-9]{1,9}$`)
 	// Kubernetes' label syntax: an optional DNS subdomain and a slash, then a name; a value may be empty.
 	labelPrefix = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 	labelName   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
@@ -82,7 +80,7 @@ func rotational(p Pool) []string {
 
 func setVolumeGroup(p *Pool, v string) bool {
 	p.VolumeGroup = v
-	return groupName.MatchString(v) && v != "." && v != ".."
+	return lvm.CheckGroup(v) == nil
 }
 
 func setReserve(p *Pool, v string) bool {
