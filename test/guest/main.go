@@ -9,14 +9,11 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/loam-storage/loam/test/guest/inside"
 	"github.com/loam-storage/loam/test/guest/machine"
 )
 
 func main() {
-	if inside.IsInit() {
-		inside.RunInit()
-	}
+	machine.TakeOver()
 	os.Exit(run(os.Args[1:]))
 }
 

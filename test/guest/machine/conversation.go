@@ -34,7 +34,7 @@ const consoleLines = 80
 func converse(ctx context.Context, options Options, g guest) (int, error) {
 	var log console
 	g.command.Stdout, g.command.Stderr = &log, &log
-	kernel, err := startProcess(g.command)
+	kernel, err := startProcess(options.Init, g.command)
 	_ = g.kernelEnd.Close()
 	if err != nil {
 		return 0, fmt.Errorf("start the guest: %w", err)

@@ -1,34 +1,57 @@
 package machine
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
 )
 
-// process is a child that cannot outlive this program: it leads a session of its own, which is killed as a whole, and
-// the kernel kills it should this program be killed (PR_SET_PDEATHSIG, prctl(2)).
+// process is a child that does not outlive this program, nor do its own children.
 type process struct {
 	command *exec.Cmd
 	ended   chan struct{} // closed once it has been waited for
 }
 
-// startProcess starts the command and waits for it on a thread of its own, because a parent-death signal comes when
-// the thread that started the child ends.
-func startProcess(command *exec.Cmd) (*process, error) {
-	if command.SysProcAttr == nil {
-		command.SysProcAttr = &syscall.SysProcAttr{}
+// startProcess starts the command in a session of its own, which kill ends as a whole, and in a PID namespace of its
+// own, whose processes the kernel kills with its first: pid_namespaces(7). That one has a parent-death signal
+// (PR_SET_PDEATHSIG, prctl(2)), so that all are gone even when this program is killed. self is a program that calls
+// TakeOver.
+func startProcess(self string, command *exec.Cmd) (*process, error) {
+	p, err := startWith(keeper(self, command), namespaces())
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+		// A container may not make namespaces. Then only a SIGKILL of this program can leave threads of User Mode
+		// Linux behind.
+		return startWith(command, &syscall.SysProcAttr{})
 	}
-	command.SysProcAttr.Setsid = true
-	command.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	return p, err
+}
+
+// namespaces are a PID namespace and, for who is not root, the user namespace that it takes to make one.
+func namespaces() *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if user, group := os.Geteuid(), os.Getegid(); user != 0 {
+		attributes.Cloneflags |= syscall.CLONE_NEWUSER
+		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: user, HostID: user, Size: 1}}
+		attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: group, HostID: group, Size: 1}}
+	}
+	return attributes
+}
+
+// startWith starts and waits on a thread of its own, because a parent-death signal comes when the thread that started
+// the child ends.
+func startWith(command *exec.Cmd, attributes *syscall.SysProcAttr) (*process, error) {
+	attributes.Setsid, attributes.Pdeathsig = true, syscall.SIGKILL
+	command.SysProcAttr = attributes
 	p := &process{command: command, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		err := command.Start()
+		err := p.command.Start()
 		started <- err
 		if err == nil {
-			_ = command.Wait() // how a guest's kernel exits says nothing about the command in it
+			_ = p.command.Wait() // how a guest's kernel exits says nothing about the command in it
 		}
 		close(p.ended)
 	}()

@@ -40,6 +40,7 @@ func runUML(ctx context.Context, options Options) (int, error) {
 		"mem=" + strconv.FormatInt(options.Memory>>20, 10) + "M",
 		"rootfstype=hostfs", "rootflags=/", "ro", fmt.Sprintf("init=%q", options.Init),
 		inside.InitVariable + "=1", "con=null", "ssl=null", "con0=null,fd:1", "ssl0=fd:3", "noreboot", "quiet",
+		"uml_dir=/dev/null/", // nowhere: it would leave a folder in the home directory
 	}
 	var nodes []string
 	for i := range disks {
