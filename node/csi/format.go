@@ -22,7 +22,7 @@ func (d *Driver) format(ctx context.Context, v live, options []string) error {
 	}
 	device, kind := v.device.Path, filesystem.Type(v.Record.FS)
 	uuid := filesystem.UUID(d.Node + "/" + v.LV.Name)
-	made, err := filesystem.Made(ctx, device, kind, uuid)
+	made, err := filesystem.Made(device, kind, uuid)
 	if err != nil {
 		return err
 	}

@@ -99,5 +99,8 @@ func (d *Driver) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVo
 	if _, err := d.localID("volume_id", req.GetVolumeId()); err != nil {
 		return nil, err
 	}
-	return &csi.NodeUnpublishVolumeResponse{}, d.Mounter.Unmount(req.GetTargetPath())
+	if err := d.Mounter.Unmount(req.GetTargetPath()); err != nil {
+		return nil, err
+	}
+	return &csi.NodeUnpublishVolumeResponse{}, d.Mounter.Remove(req.GetTargetPath())
 }

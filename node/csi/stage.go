@@ -7,7 +7,9 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
 
+	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/filesystem"
+	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/signature"
 	"github.com/loam-storage/loam/node/volume"
 )
@@ -86,6 +88,7 @@ func (d *Driver) mount(ctx context.Context, v live, want use) error {
 	}
 	err = d.Mounter.Stage(filesystem.StageRequest{
 		Device: v.device.Path, Target: want.staging, Type: want.how.fs, Options: want.how.options, ReadOnly: want.how.readOnly,
+		Thin: d.isThin(v.Volume),
 	})
 	if err == nil {
 		return nil
@@ -95,6 +98,11 @@ func (d *Driver) mount(ctx context.Context, v live, want use) error {
 		return fmt.Errorf("mounting volume %s: %w: %w", want.id, err, words)
 	}
 	return fmt.Errorf("mounting volume %s: %w", want.id, err)
+}
+
+func (d *Driver) isThin(v pool.Volume) bool {
+	pools, err := d.Pools.Named(v.Pool)
+	return err == nil && pools[0].Type == config.Thin
 }
 
 func isDevice(m filesystem.Mount, v live) bool {

@@ -45,6 +45,7 @@ var codeOf = []struct {
 	{filesystem.ErrSymlink, codes.InvalidArgument},
 	{filesystem.ErrOtherMount, codes.FailedPrecondition},
 	{filesystem.ErrBusy, codes.FailedPrecondition},
+	{filesystem.ErrNotEmpty, codes.FailedPrecondition},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{context.Canceled, codes.Canceled},
 }

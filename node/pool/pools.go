@@ -50,6 +50,13 @@ func New(l LVM, log *slog.Logger) *Pools {
 	}
 }
 
+// Configure says what pools there are, without looking for them.
+func (p *Pools) Configure(c config.Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config = c
+}
+
 // LVM is what the pools stand on.
 func (p *Pools) LVM() LVM { return p.lvm }
 

@@ -25,7 +25,12 @@ type Room struct {
 	Largest   lvm.Bytes // the largest single volume that would be accepted now
 	Extent    lvm.Bytes // granularity of sizes
 	Problem   string    // why nothing is given, for people; "" when something may be
+
+	MetadataPercent float64 // of a thin pool's metadata that is in use; 0 for a thick pool
 }
+
+// DataPercent is how much of the pool is allocated, in percent.
+func (r Room) DataPercent() float64 { return percent(r.Used, r.Size) }
 
 // Space computes what pool p of that group can still give.
 func Space(p config.Pool, vg lvm.VolumeGroup) Room {
@@ -100,6 +105,7 @@ func thinRoom(p config.Pool, vg lvm.VolumeGroup) Room {
 	r := Room{Size: lv.Size, Used: lv.Mapped, Promised: max(promised(vg, lv.Name), lv.Mapped)}
 	r.Available = lvm.Bytes(p.Thin.Overprovision*float64(lv.Size)) - r.Promised
 	r.Largest = r.Available
+	r.MetadataPercent = percent(lv.MetadataUsed, lv.MetadataSize)
 	r.Problem = thinProblem(p, lv)
 	return r
 }

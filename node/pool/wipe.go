@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
@@ -83,10 +82,10 @@ func (p *Pools) wipeOne(ctx context.Context, v Volume, how config.Wipe) error {
 	if how == config.Discard {
 		err = filesystem.Discard(ctx, device.Path)
 	} else {
-		err = filesystem.Zero(ctx, device.Path, nil)
+		err = filesystem.Zero(ctx, device.Path)
 	}
 	if err != nil {
-		return fmt.Errorf("wiping %s: %w", device.Path, err)
+		return err
 	}
 	unlock, err := p.Lock(ctx, v.Group)
 	if err != nil {

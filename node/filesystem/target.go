@@ -1,0 +1,96 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrOutsideRoot says that a path is not beneath the root, or not absolute and clean.
+	ErrOutsideRoot = errors.New("not an absolute path beneath the root")
+	// ErrSymlink says that a path leads through a symbolic link.
+	ErrSymlink = errors.New("leads through a symbolic link")
+	// ErrOtherMount says that something else is mounted at a path.
+	ErrOtherMount = errors.New("something else is mounted there")
+	// ErrBusy says that a mount is in use.
+	ErrBusy = errors.New("in use")
+	// ErrNotEmpty says that a mount point holds files that are not of a mount, which are never removed.
+	ErrNotEmpty = errors.New("holds files that no volume put there; they are not removed")
+)
+
+// Mounter mounts beneath one root, which is the kubelet's folder: everything above is trusted, nothing below is.
+type Mounter struct{ Root string }
+
+// relative is a target's path below the root.
+func (m Mounter) relative(target string) (string, error) {
+	if !filepath.IsAbs(target) || filepath.Clean(target) != target || strings.ContainsRune(target, 0) {
+		return "", fmt.Errorf("%.200q: %w %s", target, ErrOutsideRoot, m.Root)
+	}
+	rel, err := filepath.Rel(m.Root, target)
+	if err != nil || rel == "." || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", fmt.Errorf("%.200q: %w %s", target, ErrOutsideRoot, m.Root)
+	}
+	return rel, nil
+}
+
+// open opens what is at a target, beneath the root and through no symbolic link (openat2(2)). Errors: ErrOutsideRoot,
+// ErrSymlink, fs.ErrNotExist.
+func (m Mounter) open(target string) (handle, error) {
+	rel, err := m.relative(target)
+	if err != nil {
+		return -1, err
+	}
+	root, err := unix.Open(m.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("opening root %s: %w", m.Root, err)
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, rel, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	})
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return -1, fmt.Errorf("%s: %w", target, ErrSymlink)
+	case err != nil:
+		return -1, fmt.Errorf("opening %s: %w", target, err)
+	}
+	return handle(fd), nil
+}
+
+// handle is an open path, by which it is mounted upon: what it names cannot be exchanged for a link meanwhile.
+type handle int
+
+func (h handle) path() string { return fmt.Sprintf("/proc/self/fd/%d", int(h)) }
+
+func (h handle) close() { _ = unix.Close(int(h)) } // an O_PATH descriptor has nothing to lose
+
+// ensure opens a target, making it first, a folder or a file, when only its parent exists.
+func (m Mounter) ensure(target string, file bool) (handle, error) {
+	h, err := m.open(target)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return h, err
+	}
+	parent, err := m.open(filepath.Dir(target))
+	if err != nil {
+		return -1, err
+	}
+	defer parent.close()
+	name := filepath.Base(target)
+	if file {
+		var fd int
+		if fd, err = unix.Openat(int(parent), name, unix.O_CREAT|unix.O_EXCL|unix.O_RDONLY|unix.O_CLOEXEC, 0o600); err == nil {
+			_ = unix.Close(fd)
+		}
+	} else {
+		err = unix.Mkdirat(int(parent), name, 0o750)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return -1, fmt.Errorf("making %s: %w", target, err)
+	}
+	return m.open(target)
+}

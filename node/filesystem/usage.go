@@ -1,0 +1,53 @@
+package filesystem
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loam-storage/loam/lvm"
+)
+
+// Usage is how full something mounted is.
+type Usage struct {
+	Block                  bool // a device node: only Total is known
+	Total, Available, Used lvm.Bytes
+	Inodes, InodesFree     int64
+}
+
+// UsageOf asks the kernel about a mount point or a device node. Errors: fs.ErrNotExist.
+func UsageOf(path string) (Usage, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Usage{}, err
+	}
+	if info.Mode()&os.ModeDevice != 0 {
+		size, err := deviceSize(path)
+		return Usage{Block: true, Total: size}, err
+	}
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return Usage{}, fmt.Errorf("statfs %s: %w", path, err)
+	}
+	block := lvm.Bytes(s.Bsize)
+	return Usage{
+		Total: lvm.Bytes(s.Blocks) * block, Available: lvm.Bytes(s.Bavail) * block, Used: lvm.Bytes(s.Blocks-s.Bfree) * block,
+		Inodes: int64(s.Files), InodesFree: int64(s.Ffree),
+	}, nil
+}
+
+// deviceSize is the size of a block device, or of a file that stands for one.
+func deviceSize(path string) (lvm.Bytes, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", path, err)
+	}
+	return lvm.Bytes(n), nil
+}

@@ -1,0 +1,145 @@
+package node
+
+import (
+	"context"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/admin"
+	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/csi"
+	"github.com/loam-storage/loam/node/filesystem"
+	"github.com/loam-storage/loam/node/pool"
+	"github.com/loam-storage/loam/node/volume"
+)
+
+// operator answers an operator's questions (package admin). It changes nothing and holds no lock of a volume group.
+type operator struct {
+	options Options
+	pools   *pool.Pools
+	config  *config.Watcher
+}
+
+// Info implements admin.Source.
+func (o operator) Info() admin.Info {
+	return admin.Info{
+		Node: o.options.NodeID, Version: Version(), Driver: csi.Name, KubeletDir: o.options.KubeletDir, CSISocket: o.options.Socket,
+		ConfigPath: o.options.ConfigPath, ConfigProblem: words(o.config.Problem()),
+	}
+}
+
+// Disks implements admin.Source: what the last look at the disks found.
+func (o operator) Disks(context.Context) ([]admin.Disk, error) {
+	var all []admin.Disk
+	for _, v := range o.pools.Verdicts() {
+		d := admin.Disk{
+			Path: v.Disk.Path, Size: v.Disk.Size, Kind: string(v.Disk.Kind), Model: v.Disk.Model, Serial: v.Disk.Serial,
+			State: admin.DiskRefused, Pool: v.Pool, VolumeGroup: v.VolumeGroup, Reason: v.Reason,
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// Pools implements admin.Source.
+func (o operator) Pools(ctx context.Context) ([]admin.Pool, error) {
+	report, err := o.pools.Report(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []admin.Pool
+	for _, p := range o.pools.All() {
+		all = append(all, describePool(p, report, o.pools.Problem(p.Name)))
+	}
+	return all, nil
+}
+
+func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
+	a := admin.Pool{Name: p.Name, Type: string(p.Type), VolumeGroup: p.VolumeGroup, Problem: problem}
+	vg, ok := report.VolumeGroup(p.VolumeGroup)
+	if !ok {
+		if a.Problem == "" {
+			a.Problem = "volume group " + p.VolumeGroup + " does not exist: no disk was taken for it yet"
+		}
+		return a
+	}
+	room := pool.Space(p, vg)
+	a.Size, a.Used, a.Promised, a.Available, a.Largest = room.Size, room.Used, room.Promised, room.Available, room.Largest
+	a.DataPercent, a.MetadataPercent = room.DataPercent(), room.MetadataPercent
+	if room.Problem != "" {
+		a.Problem = room.Problem
+	}
+	a.Ready = a.Problem == ""
+	for _, pv := range vg.PVs {
+		a.Devices = append(a.Devices, pv.Device)
+	}
+	for _, v := range pool.Volumes([]config.Pool{p}, report) {
+		switch v.Record.Kind {
+		case volume.Volume:
+			a.Volumes++
+		case volume.Snapshot:
+			a.Snapshots++
+		}
+	}
+	return a
+}
+
+// Volumes implements admin.Source.
+func (o operator) Volumes(ctx context.Context) ([]admin.Volume, error) {
+	report, err := o.pools.Report(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []admin.Volume
+	for _, v := range pool.Volumes(o.pools.All(), report) {
+		if v.Record.Kind == volume.Wiping {
+			continue
+		}
+		described, err := o.describeVolume(v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, described)
+	}
+	return all, nil
+}
+
+func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
+	a := admin.Volume{
+		ID: volume.ID{Node: o.options.NodeID, LV: v.LV.Name}.String(), Name: v.Record.Name, LV: v.LV.Name,
+		Kind: admin.Kind(v.Record.Kind), Pool: v.Pool, VolumeGroup: v.Group, Size: v.LV.Size, Used: v.LV.Size,
+		FS: v.Record.FS, Claim: v.Record.Claim, Source: v.Record.Source, Created: v.LV.Created, Active: v.LV.Active, Health: health(v),
+	}
+	if v.LV.Segment == lvm.Thin {
+		a.Used = v.LV.Mapped
+	}
+	if v.IsSnapshot() {
+		a.Used = v.Record.Mapped
+	}
+	device, err := o.pools.LVM().Device(v.Group, v.LV.Name)
+	if err != nil {
+		return a, nil //nolint:nilerr // not active: mounted nowhere
+	}
+	mounts, err := filesystem.MountsOf(device.Major, device.Minor)
+	for _, m := range mounts {
+		a.Mounts = append(a.Mounts, m.Target)
+	}
+	return a, err
+}
+
+// health says what is wrong with a volume, as far as LVM knows.
+func health(v pool.Volume) string {
+	switch {
+	case v.LV.Suspended:
+		return "suspended: whoever reads or writes it hangs"
+	case !v.LV.Active && !v.IsSnapshot():
+		return "not active"
+	}
+	return string(v.LV.Health)
+}
+
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
