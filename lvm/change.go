@@ -82,9 +82,8 @@ func (l *LVM) Extend(vg, lv string, to Bytes) error {
 	return l.change(vg, extendArgs(vg, lv, to))
 }
 
-// Remove removes volumes, active or not, in one command, and a thin pool with all its volumes. One that does not exist is
-// an error, but the others are removed. One that is open is an error and none is removed, but the others may have been
-// deactivated.
+// Remove removes volumes, active or not, in one command, and a thin pool with all its volumes. One that does not exist or
+// is open is an error; the others are then removed, or left inactive: only a report tells.
 func (l *LVM) Remove(vg string, lvs ...string) error {
 	return l.changeVolumes(vg, lvs, removeArgs)
 }

@@ -255,7 +255,7 @@ func (n *numbers) share(field, s string, whole Bytes) Bytes {
 	}
 	units, decimals, _ := strings.Cut(s, ".")
 	hundredths, err := strconv.ParseUint(units+(decimals + "00")[:2], 10, 16)
-	if err != nil || hundredths > 10000 || len(decimals) > 2 {
+	if err != nil || units == "" || hundredths > 10000 || len(decimals) > 2 {
 		n.fail(field, s)
 		return 0
 	}

@@ -50,8 +50,8 @@ type VolumeGroup struct {
 	Tags         []string
 	Size, Free   Bytes // in whole extents
 	ExtentSize   Bytes
-	MetadataSize Bytes // smallest metadata area
-	MetadataFree Bytes // its free space; below twice the text's size no change can be written
+	MetadataSize Bytes // smallest metadata area on its devices
+	MetadataFree Bytes // by how much the text of the metadata may still grow; two copies of it must fit
 	Exported     bool  // vgexport(8): not to be touched here
 	Partial      bool  // a physical volume is missing
 	MissingPVs   int
@@ -75,7 +75,7 @@ type PhysicalVolume struct {
 	Tags        []string
 	Size, Free  Bytes // usable by extents
 	Missing     bool
-	Duplicate   bool // another device carries the same PV UUID
+	Duplicate   bool // another allowed device carries the same PV UUID; LVM refuses to change the group
 	Allocatable bool
 }
 
@@ -122,7 +122,8 @@ type LogicalVolume struct {
 	Health     Health
 
 	// Mapped is, for an active thin volume, what it has allocated; for an active thin pool, the data in use.
-	// LVM reports a percentage with two decimals, so this is exact to 0.005 % of Size; Device.Mapped is exact.
+	// LVM reports a percentage with two decimals, so this is exact to 0.01 % of Size, and 0 only for nothing;
+	// Device.Mapped is exact. 0 for what is inactive, of which LVM does not know.
 	Mapped Bytes
 
 	// Thin pools only.
@@ -146,7 +147,7 @@ type Device struct {
 	Size         Bytes  // of the live table
 	Suspended    bool
 	OpenCount    int
-	Mapped       Bytes // thin volumes: exactly what is allocated; others: 0
+	Mapped       Bytes // thin volumes: exactly what is allocated, -1 when their pool failed and nobody knows; others: 0
 }
 
 // CreateGroup asks for a volume group on blank devices.

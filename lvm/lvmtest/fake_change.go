@@ -73,20 +73,13 @@ func (f *Fake) Extend(vg, lv string, to lvm.Bytes) error {
 // Remove is as for lvm.LVM.
 func (f *Fake) Remove(vg string, lvs ...string) error {
 	return f.several("Remove", vg, lvs, func(g *group) error {
-		var missing []string
-		for _, lv := range lvs {
-			if v := g.volume(lv); v == nil {
-				missing = append(missing, lv)
-			} else if v.opened > 0 {
-				return failure("lvremove", "Logical volume %s/%s in use.", vg, lv)
+		return g.each("lvremove", lvs, func(v *volume) error {
+			if v.opened > 0 {
+				return failure("lvremove", "Logical volume %s/%s in use.", vg, v.Name)
 			}
-		}
-		for _, lv := range lvs {
-			if v := g.volume(lv); v != nil {
-				f.remove(g, v)
-			}
-		}
-		return notFound("lvremove", vg, missing)
+			f.remove(g, v)
+			return nil
+		})
 	})
 }
 

@@ -2,6 +2,8 @@ package lvmtest
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
@@ -171,16 +173,29 @@ func (s *suite) makeSnapshot(origin, name string, writable bool) {
 	s.must(s.l.CreateSnapshot(lvm.CreateSnapshot{VG: groupName, Origin: origin, Name: name, Pool: poolName, Writable: writable}))
 }
 
-// unchanged fails the test when act succeeds or changes anything that a report shows.
-func (s *suite) unchanged(what string, act func() error) error {
+// attempts are what must fail, by what it is.
+type attempts map[string]func() error
+
+// refused fails the test when an attempt does not end in an error that is accepted, or changes anything that a report shows.
+func (s *suite) refused(accept func(error) bool, all attempts) {
 	s.Helper()
 	before := s.report()
-	err := act()
-	if err == nil {
-		s.Errorf("%s: no error", what)
+	for what, act := range all {
+		if err := act(); err == nil || !accept(err) {
+			s.Errorf("%s: the error is %v", what, err)
+		}
 	}
 	if after := s.report(); !same(before, after) {
-		s.Errorf("%s: the report was\n%+v\nand is\n%+v", what, before, after)
+		s.Errorf("the report was\n%+v\nand is\n%+v", before, after)
 	}
-	return err
 }
+
+// byLVM accepts what LVM itself refused, told in one line.
+func byLVM(err error) bool {
+	e := new(lvm.CommandError)
+	return errors.As(err, &e) && e.ExitCode > 0 && len(e.Args) > 0 && e.Stderr != "" && !strings.Contains(err.Error(), "\n")
+}
+
+func byName(err error) bool { return errors.Is(err, lvm.ErrName) }
+
+func bySize(err error) bool { return errors.Is(err, lvm.ErrSize) }

@@ -100,23 +100,22 @@ func groupGrowsByDevices(s *suite) {
 		s.Errorf("the smallest metadata area is %v, expected still %v", after.MetadataSize, before.MetadataSize)
 	}
 	s.must(s.l.ExtendGroup(groupName, 0)) // no devices: nothing to do
-	s.unchanged("adding a device twice", func() error { return s.l.ExtendGroup(groupName, 0, s.devices[1]) })
+	s.refused(byLVM, attempts{"adding a device twice": func() error { return s.l.ExtendGroup(groupName, 0, s.devices[1]) }})
 }
 
 func groupIsMadeOfAllowedBlankDevicesOnly(s *suite) {
 	s.l.SetDevices(s.devices[:2])
 	s.makeGroup(1)
-	s.unchanged("a device that is not allowed", func() error {
-		return s.l.CreateGroup(lvm.CreateGroup{Name: "other", Devices: s.devices[2:3]})
+	create := func(name string, devices ...string) func() error {
+		return func() error { return s.l.CreateGroup(lvm.CreateGroup{Name: name, Devices: devices}) }
+	}
+	s.refused(byLVM, attempts{
+		"a device that is not allowed": create("other", s.devices[2]),
+		"a device of another group":    create("other", s.devices[:2]...),
+		"a group's name that is taken": create(groupName, s.devices[1]),
+		"a device that does not exist": func() error { return s.l.ExtendGroup(groupName, 0, "/dev/no/such-disk") },
 	})
-	s.unchanged("a device of another group", func() error {
-		return s.l.CreateGroup(lvm.CreateGroup{Name: "other", Devices: s.devices[:2]})
-	})
-	s.unchanged("a group's name that is taken", func() error {
-		return s.l.CreateGroup(lvm.CreateGroup{Name: groupName, Devices: s.devices[1:2]})
-	})
-	s.unchanged("a device that does not exist", func() error { return s.l.ExtendGroup(groupName, 0, "/dev/no/such-disk") })
-	s.unchanged("no device", func() error { return s.l.CreateGroup(lvm.CreateGroup{Name: "other"}) })
+	s.refused(byName, attempts{"no device": create("other")})
 }
 
 // groupThatDoesNotExistLeavesPhysicalVolumes: LVM makes physical volumes before it looks for the group.
@@ -152,9 +151,9 @@ func devicesThatAreNotAllowedAreMissing(s *suite) {
 	if lv, _ := vg.LV("wide"); lv.Health != lvm.PartialLV {
 		s.Errorf("a volume on a missing device has health %q", lv.Health)
 	}
-	s.unchanged("a new volume beside a missing device", func() error {
+	s.refused(byLVM, attempts{"a new volume beside a missing device": func() error {
 		return s.l.CreateThick(lvm.CreateThick{VG: groupName, Name: "more", Size: 4 * lvm.MiB})
-	})
+	}})
 	s.l.SetDevices(s.devices)
 	if vg := s.vg(); vg.Partial || vg.MissingPVs != 0 {
 		s.Errorf("the device is back, but: %+v", vg)

@@ -54,11 +54,16 @@ func poolGrows(s *suite) {
 	if p.Size != 140*lvm.MiB || p.MetadataSize != 12*lvm.MiB || spare.Size != 12*lvm.MiB || !p.Active || !s.lv("a").Active {
 		s.Errorf("after both at once: %+v, spare %v", p, spare.Size)
 	}
-	s.unchanged("the same size again", func() error {
-		return s.l.ExtendPool(lvm.ExtendPool{VG: groupName, Name: poolName, Size: 140 * lvm.MiB})
-	})
-	s.unchanged("more than there is", func() error {
-		return s.l.ExtendPool(lvm.ExtendPool{VG: groupName, Name: poolName, Size: lvm.TiB})
+	extend := func(data, metadata lvm.Bytes) func() error {
+		return func() error {
+			return s.l.ExtendPool(lvm.ExtendPool{VG: groupName, Name: poolName, Size: data, MetadataSize: metadata})
+		}
+	}
+	s.refused(byLVM, attempts{
+		"the same size again":         extend(140*lvm.MiB, 0),
+		"a smaller size":              extend(40*lvm.MiB, 0),
+		"more than there is":          extend(lvm.TiB, 0),
+		"more metadata than there is": extend(0, 12*lvm.GiB),
 	})
 }
 
@@ -121,9 +126,9 @@ func thickVolumeIsStriped(s *suite) {
 	if lv := s.lv("a"); lv.Stripes != 3 || lv.Size != 24*lvm.MiB {
 		s.Errorf("extended: %+v", lv)
 	}
-	s.unchanged("more stripes than devices", func() error {
+	s.refused(byLVM, attempts{"more stripes than devices": func() error {
 		return s.l.CreateThick(lvm.CreateThick{VG: groupName, Name: "b", Size: 16 * lvm.MiB, Stripes: 4})
-	})
+	}})
 }
 
 func snapshotIsReadOnlyAndInactive(s *suite) {
@@ -196,9 +201,11 @@ func extendNeverShrinks(s *suite) {
 	s.makePool()
 	s.makeThin("a")
 	s.must(s.l.CreateThick(lvm.CreateThick{VG: groupName, Name: "b", Size: 12 * lvm.MiB}))
-	s.unchanged("a smaller size", func() error { return s.l.Extend(groupName, "a", 20*lvm.MiB) })
-	s.unchanged("the same size", func() error { return s.l.Extend(groupName, "a", 40*lvm.MiB) })
-	s.unchanged("a smaller thick size", func() error { return s.l.Extend(groupName, "b", 4*lvm.MiB) })
+	s.refused(byLVM, attempts{
+		"a smaller size":       func() error { return s.l.Extend(groupName, "a", 20*lvm.MiB) },
+		"the same size":        func() error { return s.l.Extend(groupName, "a", 40*lvm.MiB) },
+		"a smaller thick size": func() error { return s.l.Extend(groupName, "b", 4*lvm.MiB) },
+	})
 }
 
 func extendWorksActiveAndInactive(s *suite) {

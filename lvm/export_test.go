@@ -1,0 +1,10 @@
+package lvm
+
+// What tests outside the package need: the raw report, for captures, and the settings, for LVM's own opinion of them.
+
+func (l *LVM) RawReport() ([]byte, error) { return l.run(reportArgs()) }
+
+const Settings = settings
+
+// OnFlush replaces fsync.
+func (l *LVM) OnFlush(flush func(device string) error) { l.flush = flush }
