@@ -17,7 +17,7 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// Exit statuses that are not the command's, as timeout(1), env(1) and docker-run(1) give them.
+// Exit statuses that are not the command's, as timeout(1) and docker-run(1) give them.
 const (
 	exitUsage    = 2
 	exitTimeout  = 124
@@ -25,30 +25,44 @@ const (
 	exitBySignal = 128
 )
 
-// run is main, with its exit status as a value.
+// run is main, with the exit status as a value.
 func run(args []string) int {
-	options, err := parse(args, os.Stderr)
+	options, err := parse(args)
 	switch {
 	case errors.Is(err, errHelp):
+		fmt.Print(help)
 		return 0
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "guest: %v\nRun it with --help for how to use it.\n", err)
+		fmt.Fprintf(os.Stderr, "guest: %v; --help shows how to use it\n", err)
 		return exitUsage
 	}
-	ctx, ended := endOnSignal()
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT) // a Go program answers it with its stacks, so the command shall have it
+	options.Signals = quit
+	ctx, stop := endOnSignal()
+	defer stop()
 	status, err := machine.Run(ctx, options)
+	if err != nil {
+		return explain(err, options)
+	}
+	return status
+}
+
+// explain says why there is no exit status of the command, and gives the one to have instead.
+func explain(err error, options machine.Options) int {
 	var received endedBy
 	switch {
-	case err == nil:
-		return status
 	case errors.As(err, &received):
+		fmt.Fprintln(os.Stderr, "guest:", err)
 		return exitBySignal + int(received.signal)
+	case errors.Is(err, machine.ErrEscaped):
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		return exitBySignal + int(syscall.SIGINT)
 	case errors.Is(err, machine.ErrTimeout):
-		fmt.Fprintf(os.Stderr, "guest: timed out after %v: ended the guest in which this ran: %s\n",
+		fmt.Fprintf(os.Stderr, "guest: timed out after %v: ended the guest while this ran in it: %s\n",
 			options.Timeout, strings.Join(options.Args, " "))
 		return exitTimeout
 	}
-	ended()
 	fmt.Fprintln(os.Stderr, "guest:", err)
 	return exitNoGuest
 }
@@ -56,17 +70,24 @@ func run(args []string) int {
 // endedBy is the cause of a context that a signal ended.
 type endedBy struct{ signal syscall.Signal }
 
-func (e endedBy) Error() string { return "ended by " + e.signal.String() }
+func (e endedBy) Error() string { return "ended by signal: " + e.signal.String() }
 
-// endOnSignal gives a context that a signal to end this program ends.
-func endOnSignal() (context.Context, func()) {
+// endOnSignal gives a context that ends with a signal to this program. After stop, the signals do what they do by
+// default.
+func endOnSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
 	go func() {
-		if received, ok := (<-signals).(syscall.Signal); ok {
-			cancel(endedBy{received})
+		select {
+		case received := <-signals:
+			cancel(endedBy{received.(syscall.Signal)})
+		case <-done:
 		}
 	}()
-	return ctx, func() { signal.Stop(signals) }
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }

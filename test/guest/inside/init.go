@@ -62,9 +62,8 @@ func serve(line io.Reader, out *wire.Sender) (int, error) {
 	if err := prepare(order); err != nil {
 		return 0, err
 	}
-	var since unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err == nil {
-		_ = out.Count(wire.Progress, since.Nano())
+	if err := out.Send(wire.Started, nil); err != nil {
+		return 0, err
 	}
 	return run(order, line, out)
 }
@@ -79,6 +78,11 @@ func prepare(order wire.Command) error {
 	}
 	if err := configureLVM(); err != nil {
 		return err
+	}
+	for _, disk := range order.Disks {
+		if _, err := os.Stat(disk); err != nil {
+			return fmt.Errorf("the kernel did not take a disk: %w", err)
+		}
 	}
 	if err := loopbackUp(); err != nil {
 		return fmt.Errorf("bring up the loopback interface: %w", err)

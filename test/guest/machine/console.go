@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"bytes"
 	"strings"
 	"sync"
 )
@@ -12,7 +11,10 @@ type console struct {
 	text []byte
 }
 
-const consoleKept = 32 << 10
+const (
+	consoleKept      = 64 << 10
+	explanationLines = 30
+)
 
 func (c *console) Write(data []byte) (int, error) {
 	c.mu.Lock()
@@ -24,15 +26,15 @@ func (c *console) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// tail gives the last n lines that are not blank.
-func (c *console) tail(n int) string {
+// explanation gives the lines that a person needs to see why a guest ended: from the panic on, or else the last ones.
+func (c *console) explanation() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var lines []string
-	for line := range bytes.Lines(c.text) {
-		if text := strings.TrimRight(string(line), "\r\n "); text != "" {
-			lines = append(lines, text)
+	lines := strings.FieldsFunc(string(c.text), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i, line := range lines {
+		if strings.Contains(line, "Kernel panic") {
+			return strings.Join(lines[i:min(len(lines), i+explanationLines)], "\n")
 		}
 	}
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	return strings.Join(lines[max(0, len(lines)-explanationLines):], "\n")
 }

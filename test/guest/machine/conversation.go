@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
-	"github.com/loam-storage/loam/test/guest/terminal"
 	"github.com/loam-storage/loam/test/guest/wire"
 )
 
@@ -19,6 +16,7 @@ type guest struct {
 	command   *exec.Cmd
 	line      *os.File // our end of its serial line
 	kernelEnd *os.File // its end, which we close once it is running
+	bootTime  time.Duration
 	share     wire.FileShare
 	disks     []string // device nodes
 }
@@ -27,43 +25,53 @@ type guest struct {
 // what the guest allows itself.
 const powerOffTime = 15 * time.Second
 
-// consoleLines is how many of a kernel's last lines explain a panic.
-const consoleLines = 80
+var (
+	errEnded  = errors.New("the guest ended before the command did")
+	errNoBoot = errors.New("the guest did not boot in time")
+)
 
 // converse boots the guest and speaks with its init until the command has ended.
 func converse(ctx context.Context, options Options, g guest) (int, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	var log console
 	g.command.Stdout, g.command.Stderr = &log, &log
+	c := newConversation(options, g, end)
 	kernel, err := startProcess(options.Init, g.command)
 	_ = g.kernelEnd.Close()
 	if err != nil {
 		return 0, fmt.Errorf("start the guest: %w", err)
 	}
-	defer func() { <-kernel.ended }()
 	defer context.AfterFunc(ctx, kernel.kill)()
+	boot := time.AfterFunc(g.bootTime, func() { end(errNoBoot) })
+	defer boot.Stop()
 
-	c := &conversation{options: options, guest: g, ended: make(chan struct{})}
-	c.stdin = newCredit(wire.StdinWindow)
-	c.pace = newCredit(wire.LineWindow)
-	c.sender = wire.NewSender(pacedWriter{line: g.line, pace: c.pace, ended: c.ended})
-	status, err := c.listen(kernel)
-	close(c.ended)
-	c.restoreTerminal()
+	status, err := c.listen(kernel, boot)
+	c.close()
 	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		kernel.kill()
 		<-kernel.ended
-		return 0, &GuestError{Reason: err.Error(), Console: log.tail(consoleLines)}
+		return 0, explain(err, &log)
 	}
-	select {
-	case <-kernel.ended:
-	case <-time.After(powerOffTime):
-		kernel.kill()
+	if !kernel.endsWithin(powerOffTime) {
 		options.say("the guest did not power off in %v and was killed; what it had not written to its disks is lost", powerOffTime)
 	}
+	c.times.powerOff = time.Now()
+	if options.Verbose {
+		options.say("%v", c.times)
+	}
 	return status, nil
+}
+
+// explain adds the kernel's own words to an error that is the guest's.
+func explain(err error, log *console) error {
+	if errors.Is(err, errEnded) || errors.Is(err, errNoBoot) {
+		return &GuestError{Reason: err.Error(), Console: log.explanation()}
+	}
+	return err
 }
 
 // conversation is the host's side of the wire.
@@ -73,17 +81,33 @@ type conversation struct {
 	sender  *wire.Sender
 	stdin   credit // what the guest has room for
 	pace    credit // what its serial line has room for
-	ended   chan struct{}
-	restore func() error // what undoes raw mode
+	times   times
+	end     context.CancelCauseFunc // ends the guest
+	ended   chan struct{}           // closed once there is nothing more to send
+	restore func() error            // what undoes raw mode; nil: nothing does
 }
 
-// errEnded says that the kernel ended while the command had not.
-var errEnded = errors.New("the guest ended before the command did")
+func newConversation(options Options, g guest, end context.CancelCauseFunc) *conversation {
+	c := &conversation{
+		options: options, guest: g, end: end, ended: make(chan struct{}),
+		stdin: newCredit(wire.StdinWindow), pace: newCredit(wire.LineWindow),
+		times: times{start: time.Now()},
+	}
+	c.sender = wire.NewSender(pacedWriter{line: g.line, pace: c.pace, ended: c.ended})
+	return c
+}
+
+// close ends the sending, and gives the terminal back.
+func (c *conversation) close() {
+	close(c.ended)
+	if c.restore != nil {
+		_ = c.restore()
+	}
+}
 
 // listen takes the guest's frames up to the last.
-func (c *conversation) listen(kernel *process) (int, error) {
-	stop := c.stopListening(kernel)
-	defer stop()
+func (c *conversation) listen(kernel *process, boot *time.Timer) (int, error) {
+	defer c.listenOn(kernel)()
 	for {
 		kind, payload, err := wire.Read(c.guest.line)
 		if err != nil {
@@ -91,18 +115,24 @@ func (c *conversation) listen(kernel *process) (int, error) {
 		}
 		switch kind {
 		case wire.Ready:
+			boot.Stop()
 			err = c.start()
+		case wire.Started:
+			c.times.boot = time.Now()
 		case wire.Stdout:
 			_, err = c.options.Stdout.Write(payload)
 		case wire.Stderr:
 			_, err = c.options.Stderr.Write(payload)
+		case wire.Credit:
+			err = grant(c.stdin, payload)
+		case wire.Taken:
+			err = grant(c.pace, payload)
+		case wire.Failed:
+			err = &GuestError{Reason: string(payload)}
 		case wire.Exit:
+			c.times.exit = time.Now()
 			status, err := wire.ParseCount(payload)
 			return int(status), err
-		case wire.Failed:
-			return 0, errors.New(string(payload))
-		default:
-			err = c.note(kind, payload)
 		}
 		if err != nil {
 			return 0, err
@@ -110,8 +140,8 @@ func (c *conversation) listen(kernel *process) (int, error) {
 	}
 }
 
-// stopListening ends the listening soon after the kernel: a process of the guest that lingers holds the line open.
-func (c *conversation) stopListening(kernel *process) (stop func()) {
+// listenOn ends the listening soon after the kernel: a process of the guest that lingers holds the line open.
+func (c *conversation) listenOn(kernel *process) (stop func()) {
 	stopped := make(chan struct{})
 	go func() {
 		select {
@@ -123,116 +153,11 @@ func (c *conversation) stopListening(kernel *process) (stop func()) {
 	return func() { close(stopped) }
 }
 
-// note takes the numbers that the guest sends.
-func (c *conversation) note(kind wire.Kind, payload []byte) error {
-	n, err := wire.ParseCount(payload)
-	if err != nil {
-		return err
-	}
-	switch kind {
-	case wire.Credit:
-		c.stdin.grant(n)
-	case wire.Taken:
-		c.pace.grant(n)
-	case wire.Progress:
-	}
-	return nil
-}
+// times are when the guest's stages ended.
+type times struct{ start, boot, exit, powerOff time.Time }
 
-// start gives the guest its order and begins to pass stdin and signals.
-func (c *conversation) start() error {
-	order := wire.Command{
-		Args: c.options.Args, Env: c.environment(), Dir: c.options.Dir,
-		Writable: c.options.Writable, Disks: c.guest.disks, Share: c.guest.share,
-	}
-	if file := c.options.Terminal; file != nil {
-		rows, columns, err := terminal.Size(file)
-		if err != nil {
-			return fmt.Errorf("the terminal's size: %w", err)
-		}
-		order.Terminal = &wire.Size{Rows: rows, Columns: columns}
-		if c.restore, err = terminal.MakeRaw(file); err != nil {
-			return fmt.Errorf("make the terminal raw: %w", err)
-		}
-	}
-	if err := c.sender.JSON(wire.Start, order); err != nil {
-		return err
-	}
-	go c.passStdin()
-	go c.passSignals()
-	return nil
+func (t times) String() string {
+	since := func(a, b time.Time) time.Duration { return b.Sub(a).Round(10 * time.Millisecond) }
+	return fmt.Sprintf("booted in %v, the command took %v, powered off in %v",
+		since(t.start, t.boot), since(t.boot, t.exit), since(t.exit, t.powerOff))
 }
-
-func (c *conversation) restoreTerminal() {
-	if c.restore != nil {
-		_ = c.restore()
-	}
-}
-
-// environment is what the command sees: the caller's, but for what would lead lvm to the host's configuration, with
-// the folders of administration tools in PATH, and with the guest's disks.
-func (c *conversation) environment() []string {
-	var env []string
-	path := "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	for _, variable := range c.options.Env {
-		name, value, _ := strings.Cut(variable, "=")
-		switch name {
-		case "PATH":
-			path = "PATH=" + value + ":/usr/sbin:/sbin"
-		case "LVM_SYSTEM_DIR", "LOAM_DISKS", "LOAM_GUEST":
-		default:
-			env = append(env, variable)
-		}
-	}
-	return append(env, path, "LOAM_DISKS="+strings.Join(c.guest.disks, ","), "LOAM_GUEST="+string(c.options.Kernel))
-}
-
-// passStdin sends the command's stdin as far as the guest has room for it.
-func (c *conversation) passStdin() {
-	buffer := make([]byte, 32<<10)
-	for c.options.Stdin != nil {
-		n, err := c.options.Stdin.Read(buffer)
-		for data := buffer[:n]; len(data) > 0; {
-			room := c.stdin.take(len(data), c.ended)
-			if room == 0 || c.sender.Send(wire.Stdin, data[:room]) != nil {
-				return
-			}
-			data = data[room:]
-		}
-		if err != nil {
-			break // io.EOF, or an error that for the command is the end as well
-		}
-	}
-	_ = c.sender.Send(wire.Stdin, nil)
-}
-
-// passSignals passes on signals, and the terminal's size as it changes.
-func (c *conversation) passSignals() {
-	resized, stop := c.watchSize()
-	defer stop()
-	for {
-		select {
-		case <-c.ended:
-			return
-		case <-resized:
-			if rows, columns, err := terminal.Size(c.options.Terminal); err == nil {
-				_ = c.sender.JSON(wire.Resize, wire.Size{Rows: rows, Columns: columns})
-			}
-		case received, ok := <-c.options.Signals:
-			if !ok {
-				c.options.Signals = nil
-			} else if number, ok := signalNumber(received); ok {
-				_ = c.sender.Count(wire.Signal, number)
-			}
-		}
-	}
-}
-
-func (o *Options) say(format string, args ...any) {
-	if o.Messages == nil {
-		return
-	}
-	fmt.Fprintf(o.Messages, "guest: "+format+"\n", args...)
-}
-
-var _ io.Writer = (*console)(nil)

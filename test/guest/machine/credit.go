@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"github.com/loam-storage/loam/test/guest/wire"
 )
 
 // credit is how many bytes the other side has room for.
@@ -39,6 +41,16 @@ func (c credit) take(want int, ended <-chan struct{}) int {
 			return 0
 		}
 	}
+}
+
+// grant adds what a frame of the guest says.
+func grant(c credit, payload []byte) error {
+	n, err := wire.ParseCount(payload)
+	if err != nil {
+		return err
+	}
+	c.grant(n)
+	return nil
 }
 
 // pacedWriter writes to the serial line no more than the guest has room for. One goroutine at a time may write.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,15 @@ const (
 	QEMU Kernel = "qemu" // a virtual machine, accelerated by KVM where that works
 	Host Kernel = "host" // this machine's own kernel: loop devices, LVM confined to them
 )
+
+// ParseKernel reads a Kernel by its name.
+func ParseKernel(name string) (Kernel, error) {
+	kernel := Kernel(name)
+	if !slices.Contains([]Kernel{UML, QEMU, Host}, kernel) {
+		return "", fmt.Errorf("%q is no kernel to choose: there are %s, %s and %s", name, UML, QEMU, Host)
+	}
+	return kernel, nil
+}
 
 // Options say what to run.
 type Options struct {
@@ -44,10 +54,14 @@ type Options struct {
 
 	// Init is a program that calls inside.RunInit when it is PID 1; "": this very program.
 	Init string
-	// Cache is a directory for what is costly to make again; "": a folder of the user's cache directory.
+	// Cache is a directory for what is costly to make again; "": .cache/guest in the module around Dir, or a folder of
+	// the user's cache directory.
 	Cache string
+	// Packages are Debian packages that the command needs besides those of every guest: guestTools.
+	Packages []string
 	// Messages receives a line for each thing that a person should know, such as packages being installed.
 	Messages io.Writer
+	Verbose  bool // also say how long things took
 	// Signals are passed on to the command.
 	Signals <-chan os.Signal
 }
@@ -99,6 +113,13 @@ func (o *Options) complete() error {
 		}
 		o.Dir = dir
 	}
+	if o.Cache == "" {
+		cache, err := cacheFolder(o.Dir)
+		if err != nil {
+			return err
+		}
+		o.Cache = cache
+	}
 	if o.Init == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -106,16 +127,45 @@ func (o *Options) complete() error {
 		}
 		o.Init = self
 	}
-	o.Writable = append(o.Writable, testOutputs(o.Args)...)
-	for i, folder := range o.Writable {
+	if o.Memory < minMemory {
+		return fmt.Errorf("a guest needs at least %d MiB of memory", minMemory>>20)
+	}
+	return o.completeWritable()
+}
+
+// minMemory is what a guest boots with, makes a thin pool and runs a Go program.
+const minMemory = 192 << 20
+
+// completeWritable makes the paths absolute and adds where a test binary writes.
+func (o *Options) completeWritable() error {
+	var folders []string
+	for _, folder := range o.Writable {
 		absolute, err := filepath.Abs(folder)
 		if err != nil {
 			return err
 		}
-		if info, err := os.Stat(absolute); err != nil || !info.IsDir() {
-			return fmt.Errorf("writable directory %s: not a directory", folder)
+		if !isFolder(absolute) {
+			return fmt.Errorf("writable directory %s: there is no such directory", folder)
 		}
-		o.Writable[i] = absolute
+		folders = append(folders, absolute)
 	}
+	for _, folder := range testOutputs(o.Args, o.Env) {
+		if filepath.IsAbs(folder) && isFolder(folder) && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	o.Writable = folders
 	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// say tells a person something.
+func (o *Options) say(format string, args ...any) {
+	if o.Messages != nil {
+		fmt.Fprintf(o.Messages, "guest: "+format+"\n", args...)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // process is a child that does not outlive this program, nor do its own children.
@@ -61,4 +62,18 @@ func startWith(command *exec.Cmd, attributes *syscall.SysProcAttr) (*process, er
 // kill ends the whole session.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+}
+
+// endsWithin waits for the process to end, kills it when it has not in time, and says which it was.
+func (p *process) endsWithin(bound time.Duration) bool {
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return true
+	case <-timer.C:
+		p.kill()
+		<-p.ended
+		return false
+	}
 }

@@ -28,7 +28,7 @@ const keeperVariable = "LOAM_GUEST_KEEPER"
 // one itself: it ends a panic by abort(3), and the kernel spares the first process of a namespace such signals.
 func keeper(self string, command *exec.Cmd) *exec.Cmd {
 	wrapped := exec.Command(self, append([]string{command.Path}, command.Args[1:]...)...)
-	wrapped.Env = []string{keeperVariable + "=" + strconv.Itoa(len(command.ExtraFiles))}
+	wrapped.Env = append(command.Env, keeperVariable+"="+strconv.Itoa(len(command.ExtraFiles)))
 	wrapped.ExtraFiles = command.ExtraFiles
 	wrapped.Stdout, wrapped.Stderr = command.Stdout, command.Stderr
 	return wrapped

@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/test/guest/inside"
 	"github.com/loam-storage/loam/test/guest/wire"
@@ -17,10 +20,16 @@ const umlKernel = "/usr/bin/linux.uml"
 // maxUMLDisks: the driver has 16 (arch/um/drivers/ubd_kern.c, MAX_DEV), and we leave ubda unused.
 const maxUMLDisks = 15
 
+// umlBootTime bounds a boot that takes a second or two on an idle machine.
+const umlBootTime = 90 * time.Second
+
 // runUML boots User Mode Linux on this machine's own files: Documentation/virt/uml/user_mode_linux_howto_v2.rst.
 func runUML(ctx context.Context, options Options) (int, error) {
 	if len(options.Disks) > maxUMLDisks {
 		return 0, fmt.Errorf("%d disks: User Mode Linux takes at most %d", len(options.Disks), maxUMLDisks)
+	}
+	if err := options.ensure(ctx, append([]debianPackage{{"user-mode-linux", umlKernel}}, guestTools...)); err != nil {
+		return 0, err
 	}
 	disks, err := openDisks(options.Disks)
 	if err != nil {
@@ -50,7 +59,18 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	}
 	command := exec.Command(umlKernel, args...)
 	command.ExtraFiles = files
+	command.Env = memoryFolder(options.Memory)
 	return converse(ctx, options, guest{
-		command: command, line: line, kernelEnd: kernelEnd, share: wire.HostFS, disks: nodes,
+		command: command, line: line, kernelEnd: kernelEnd, bootTime: umlBootTime, share: wire.HostFS, disks: nodes,
 	})
+}
+
+// memoryFolder says where User Mode Linux keeps its memory, a file without a name. It takes /dev/shm by itself, and
+// dies by SIGBUS when that is too small, as it is in many containers; elsewhere it is only slower.
+func memoryFolder(memory int64) []string {
+	var shm unix.Statfs_t
+	if err := unix.Statfs("/dev/shm", &shm); err == nil && int64(shm.Bavail)*shm.Bsize > memory {
+		return []string{"TMPDIR=/dev/shm"}
+	}
+	return []string{"TMPDIR=" + os.TempDir()}
 }

@@ -16,18 +16,18 @@ type Kind byte
 
 // Frames, with the side that sends them.
 const (
-	Ready    Kind = iota + 1 // guest: the line is raw, Start may come
-	Start                    // host: a Command, as JSON
-	Stdin                    // host: bytes for the command; none means end of file
-	Credit                   // guest: a Count of stdin bytes that the command has taken
-	Taken                    // guest: a Count of bytes that it has read off the line
-	Resize                   // host: a Size, as JSON
-	Signal                   // host: a Count that is a signal for the command
-	Stdout                   // guest: bytes
-	Stderr                   // guest: bytes
-	Progress                 // guest: a Count of nanoseconds since the kernel started, as the command starts
-	Exit                     // guest: a Count that is the exit status; the last frame
-	Failed                   // guest: why the command could not be run; the last frame
+	Ready   Kind = iota + 1 // guest: the line is raw, Start may come
+	Start                   // host: a Command, as JSON
+	Stdin                   // host: bytes for the command; none means end of file
+	Credit                  // guest: a Count of stdin bytes that the command has taken
+	Taken                   // guest: a Count of bytes that it has read off the line
+	Resize                  // host: a Size, as JSON
+	Signal                  // host: a Count that is a signal for the command
+	Stdout                  // guest: bytes
+	Stderr                  // guest: bytes
+	Started                 // guest: the command is about to start
+	Exit                    // guest: a Count that is the exit status; the last frame
+	Failed                  // guest: why the command could not be run; the last frame
 )
 
 // StdinWindow bounds the stdin bytes that are under way, so that a command that does not read its stdin cannot hold up

@@ -1,0 +1,108 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// debianPackage is a package, and a file of it that shows that it is installed.
+type debianPackage struct{ name, file string }
+
+// guestTools are what every guest's command may count on.
+var guestTools = []debianPackage{
+	{"lvm2", "/usr/sbin/lvm"},
+	{"thin-provisioning-tools", "/usr/sbin/thin_check"},
+	{"xfsprogs", "/usr/sbin/mkfs.xfs"},
+	{"e2fsprogs", "/usr/sbin/mke2fs"},
+	{"util-linux", "/usr/sbin/blkid"},
+	{"mount", "/usr/bin/mount"},
+	{"kmod", "/usr/sbin/modprobe"},
+}
+
+// ensure installs what of the packages is missing, if this is root.
+func (o *Options) ensure(ctx context.Context, packages []debianPackage) error {
+	missing := o.missing(packages)
+	if len(missing) == 0 {
+		return nil
+	}
+	install := append([]string{"install", "--yes", "--no-install-recommends"}, missing...)
+	byHand := "apt-get " + strings.Join(slices.Delete(slices.Clone(install), 1, 2), " ")
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("this machine lacks what these Debian packages hold, and is no Debian to install them on: %s",
+			strings.Join(missing, " "))
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("packages are missing, and only root can install them; type: sudo %s", byHand)
+	}
+	unlock, err := o.lock("packages")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if missing = o.missing(packages); len(missing) == 0 {
+		return nil // another guest installed them while we waited
+	}
+	o.say("installing Debian packages: %s", strings.Join(missing, " "))
+	started := time.Now()
+	if err := installPackages(ctx, install); err != nil {
+		return err
+	}
+	o.say("installed in %v", time.Since(started).Round(100*time.Millisecond))
+	return nil
+}
+
+// installPackages fetches the package lists only when it does not work without: they are missing or too old.
+func installPackages(ctx context.Context, install []string) error {
+	first := aptGet(ctx, install...)
+	if first == nil {
+		return nil
+	}
+	if err := aptGet(ctx, "update"); err != nil {
+		return errors.Join(first, err)
+	}
+	return aptGet(ctx, install...)
+}
+
+// aptGet runs apt-get(8) without questions. It waits for another one to let go of dpkg's lock.
+func aptGet(ctx context.Context, args ...string) error {
+	command := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
+	return nil
+}
+
+func (o *Options) missing(packages []debianPackage) []string {
+	var names []string
+	for _, p := range packages {
+		if _, err := os.Stat(p.file); err != nil {
+			names = append(names, p.name)
+		}
+	}
+	for _, name := range o.Packages {
+		if !installed(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// installed asks dpkg, by the list of files that it keeps of every installed package: of one for several architectures
+// the name carries the architecture.
+func installed(name string) bool {
+	lists, err := filepath.Glob("/var/lib/dpkg/info/" + name + "*.list")
+	return err == nil && slices.ContainsFunc(lists, func(list string) bool {
+		base, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(list), ".list"), ":")
+		return base == name
+	})
+}
