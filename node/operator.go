@@ -32,8 +32,8 @@ func (o operator) Disks(context.Context) ([]admin.Disk, error) {
 	var all []admin.Disk
 	for _, v := range o.pools.Verdicts() {
 		d := admin.Disk{
-			Path: v.Disk.Path, Size: v.Disk.Size, Kind: string(v.Disk.Kind), Model: v.Disk.Model, Serial: v.Disk.Serial,
-			State: admin.DiskRefused, Pool: v.Pool, VolumeGroup: v.VolumeGroup, Reason: v.Reason,
+			Path: v.Path, Size: v.Size, Kind: string(v.Kind), Model: v.Model, Serial: v.Serial,
+			State: admin.DiskState(v.State), Pool: v.Pool, VolumeGroup: v.VolumeGroup, Reason: v.Reason(),
 		}
 		all = append(all, d)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node"
 	"github.com/loam-storage/loam/node/admin"
 )
@@ -20,6 +21,8 @@ import (
 type Options struct {
 	Config string // YAML
 	Dir    string // kept from an earlier agent, to start it again; "" for a new one
+
+	Observe func(lvm.Command) // told of every lvm process
 }
 
 // Agent is a running agent; it stops when its test ends, or by Stop.
@@ -51,6 +54,7 @@ func Start(t testing.TB, o Options) Agent {
 		ended <- node.Run(ctx, node.Options{
 			ConfigPath: config, NodeID: NodeID, Socket: a.Socket, AdminSocket: filepath.Join(o.Dir, "admin.sock"),
 			KubeletDir: "/", StateDir: filepath.Join(o.Dir, "state"), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+			Observe: o.Observe,
 		})
 	}()
 	stopped := false

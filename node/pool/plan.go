@@ -37,6 +37,7 @@ func planGroup(p config.Pool, vg lvm.VolumeGroup, exists bool, claimable []strin
 
 // poolStep is what is to be done inside a volume group.
 type poolStep struct {
+	group    string
 	create   *lvm.CreatePool
 	extend   *lvm.ExtendPool
 	activate []string
@@ -46,7 +47,7 @@ type poolStep struct {
 // and the activation of what a reboot left inactive. Space that others hold in an adopted group is not touched, and
 // only a pool that Loam made is grown.
 func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
-	var s poolStep
+	s := poolStep{group: vg.Name}
 	if vg.Exported {
 		return s
 	}

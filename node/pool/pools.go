@@ -10,6 +10,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/disk"
 )
 
 // ErrBusy says that another operation on the same volume group did not end in time.
@@ -23,30 +24,27 @@ const lockWait = 30 * time.Second
 
 // Pools are the pools of this node. Its zero value is not usable; see New.
 type Pools struct {
-	lvm LVM
-	log *slog.Logger
+	lvm     LVM
+	log     *slog.Logger
+	scanner disk.Scanner
+	seen    []disk.Inspected // by the last scan; of the one goroutine that brings pools up
 
 	wipe chan struct{} // a thick volume waits to be wiped
 
-	mu      sync.Mutex // guards what follows
-	config  config.Config
-	locks   map[string]chan struct{} // by volume group: full while held
-	known   map[string]Volume        // by logical volume name: where it was last seen
-	devices []string                 // what LVM may look at
-	status  map[string]Status        // by pool name, of the last bring-up
-}
-
-// Status is how the last attempt to bring a pool up ended.
-type Status struct {
-	Devices []string // physical volumes
-	Problem string   // "" when the pool is up
+	mu       sync.Mutex // guards what follows
+	config   config.Config
+	locks    map[string]chan struct{} // by volume group: full while held
+	known    map[string]Volume        // by logical volume name: where it was last seen
+	judged   []Judged
+	problems map[string]string // by pool
+	up       map[string]bool   // by pool
 }
 
 // New makes the pools of a node, none of which is up yet.
 func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
 		lvm: l, log: log, wipe: make(chan struct{}, 1),
-		locks: map[string]chan struct{}{}, known: map[string]Volume{}, status: map[string]Status{},
+		locks: map[string]chan struct{}{}, known: map[string]Volume{}, problems: map[string]string{}, up: map[string]bool{},
 	}
 }
 

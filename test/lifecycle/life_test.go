@@ -94,33 +94,42 @@ func total(t *testing.T, target, fs string) lvm.Bytes {
 
 func TestVolumeLivesOnThinAndThick(t *testing.T) {
 	const small, large, content = 320 * lvm.MiB, 512 * lvm.MiB, 8 * lvm.MiB
-	for _, kind := range []string{"thin", "thick"} {
-		disk := lvmtest.RequireDisks(t, 1)[0]
-		agent := nodetest.Start(t, nodetest.Options{Config: onePool(kind, disk)})
-		for _, fs := range []string{"ext4", "xfs", ""} {
-			t.Run(kind+"/"+fs, func(t *testing.T) {
-				empty := agent.Capacity(t)
-				v := agent.Create(t, nodetest.Request("life-"+fs, fs, small))
-				target := agent.Mount(t, v, fs)
-				sum := write(t, where(target, fs), content)
-				before := total(t, target, fs)
+	life := func(t *testing.T, agent nodetest.Agent, fs string) {
+		empty := agent.Capacity(t)
+		v := agent.Create(t, nodetest.Request("life-"+fs, fs, small))
+		target := agent.Mount(t, v, fs)
+		sum := write(t, where(target, fs), content)
+		before := total(t, target, fs)
 
-				agent.Expand(t, v, large)
-				if after := total(t, target, fs); after-before < (large-small)*8/10 {
-					t.Errorf("grown from %v to %v, the mounted volume shows %v after %v", small, large, after, before)
-				}
-				agent.Unmount(t, v)
-				target = agent.Mount(t, v, fs)
-				if got := checksum(t, where(target, fs), content); got != sum {
-					t.Errorf("checksum %s after growing and mounting again, want %s", got, sum)
-				}
-				agent.Unmount(t, v)
-				agent.Delete(t, v)
-				awaitCapacity(t, agent, empty)
-			})
+		agent.Expand(t, v, large)
+		if after := total(t, target, fs); after-before < (large-small)*8/10 {
+			t.Errorf("grown from %v to %v, the mounted volume shows %v after %v", small, large, after, before)
 		}
-		agent.Stop()
+		agent.Unmount(t, v)
+		target = agent.Mount(t, v, fs)
+		if got := checksum(t, where(target, fs), content); got != sum {
+			t.Errorf("checksum %s after growing and mounting again, want %s", got, sum)
+		}
+		agent.Unmount(t, v)
+		agent.Delete(t, v)
+		awaitCapacity(t, agent, empty)
 	}
+	for _, kind := range []string{"thin", "thick"} {
+		t.Run(kind, func(t *testing.T) {
+			disk := lvmtest.RequireDisks(t, 1)[0]
+			agent := nodetest.Start(t, nodetest.Options{Config: onePool(kind, disk)})
+			for _, fs := range []string{"ext4", "xfs", ""} {
+				t.Run(contents(fs), func(t *testing.T) { life(t, agent, fs) })
+			}
+		})
+	}
+}
+
+func contents(fs string) string {
+	if fs == "" {
+		return "block"
+	}
+	return fs
 }
 
 // awaitCapacity waits for what a deletion gives back: a thick volume is zeroed first.
@@ -140,7 +149,7 @@ func TestSnapshotRestoreAndCloneHoldWhatTheyCopied(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: onePool("thin", disk) + "  thin: {overprovision: 4}\n"})
 	for _, fs := range []string{"ext4", "xfs", ""} {
-		t.Run(fs, func(t *testing.T) {
+		t.Run(contents(fs), func(t *testing.T) {
 			origin := agent.Create(t, nodetest.Request("origin"+fs, fs, 320*lvm.MiB))
 			target := agent.Mount(t, origin, fs)
 			old := write(t, where(target, fs), content)
@@ -201,7 +210,7 @@ func TestVolumesAreThereAfterTheNodeComesBack(t *testing.T) {
 			sum := write(t, where(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
 			agent.Unmount(t, v)
 			agent.Stop()
-			lvmtest.Deactivate(t, "loam-"+kind) // as a reboot leaves it
+			deactivate(t, disk, "loam-"+kind) // as a reboot leaves it
 
 			agent = nodetest.Start(t, o)
 			target := agent.Mount(t, v, "ext4")
@@ -211,6 +220,27 @@ func TestVolumesAreThereAfterTheNodeComesBack(t *testing.T) {
 			agent.Unmount(t, v)
 			agent.Delete(t, v)
 		})
+	}
+}
+
+// deactivate deactivates all that can be of a volume group.
+func deactivate(t *testing.T, disk, group string) {
+	t.Helper()
+	l := lvm.New(lvm.Options{})
+	l.SetDevices([]string{disk})
+	report, err := l.Report(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vg, _ := report.VolumeGroup(group)
+	var active []string
+	for _, lv := range vg.LVs {
+		if lv.Active && !lv.Hidden {
+			active = append(active, lv.Name)
+		}
+	}
+	if err := l.Deactivate(group, active...); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -254,11 +284,10 @@ func TestDeletedThickVolumeLeavesNoBytes(t *testing.T) {
 }
 
 func TestSecondDiskMakesThePoolLarger(t *testing.T) {
-	disks := lvmtest.RequireDisks(t, 2)
 	for _, kind := range []string{"thin", "thick"} {
 		t.Run(kind, func(t *testing.T) {
+			disks := lvmtest.RequireDisks(t, 2)
 			o := nodetest.Options{Config: onePool(kind, disks[0]), Dir: t.TempDir()}
-			lvmtest.RequireDisks(t, 2)
 			agent := nodetest.Start(t, o)
 			one := agent.Capacity(t)
 			if err := os.WriteFile(filepath.Join(o.Dir, "config.yaml"), []byte(onePool(kind, disks...)), 0o600); err != nil {

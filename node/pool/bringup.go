@@ -1,0 +1,193 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/disk"
+)
+
+// Judged is a disk and what was decided on it.
+type Judged struct {
+	disk.Inspected
+	disk.Verdict
+}
+
+// Verdicts are all disks, as of the last look.
+func (p *Pools) Verdicts() []Judged {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.judged
+}
+
+// Problem says why a pool is not up; "" when it is.
+func (p *Pools) Problem(name string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.problems[name]
+}
+
+// BringUp makes the configured pools usable: it claims the disks that they may have, makes what is missing, grows what got
+// more room, and activates what a reboot left inactive. What goes wrong with one pool is logged and told by Problem; the
+// others come up all the same.
+func (p *Pools) BringUp(ctx context.Context, c config.Config) {
+	p.Configure(c)
+	p.look(ctx)
+}
+
+// LookAgain is BringUp for the same configuration, unless nothing changed since: then it starts no process.
+func (p *Pools) LookAgain(ctx context.Context) {
+	seen, err := p.scanner.Scan(ctx)
+	if err != nil {
+		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
+		return
+	}
+	if disk.Same(seen, p.seen) && !p.troubled() {
+		return
+	}
+	p.look(ctx)
+}
+
+func (p *Pools) troubled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.problems) > 0
+}
+
+func (p *Pools) look(ctx context.Context) {
+	problems := map[string]string{}
+	survey, err := p.survey(ctx)
+	if err != nil {
+		for _, c := range p.All() {
+			problems[c.Name] = err.Error()
+		}
+	} else {
+		for i, g := range disk.Groups(survey) {
+			if err := p.bringUp(ctx, survey, survey.Pools[i], g); err != nil {
+				problems[g.Pool] = err.Error()
+			}
+		}
+		survey, err = p.survey(ctx) // as it is now
+	}
+	if err != nil {
+		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
+	}
+	p.conclude(ctx, survey, problems)
+}
+
+// survey scans the disks and asks LVM about all that look like physical volumes, whosever they are: only reading.
+func (p *Pools) survey(ctx context.Context) (disk.Survey, error) {
+	seen, err := p.scanner.Scan(ctx)
+	if err != nil {
+		return disk.Survey{}, err
+	}
+	p.seen = seen
+	p.lvm.SetDevices(disk.Candidates(seen))
+	report, err := p.Report(ctx)
+	return disk.Survey{Disks: seen, Pools: p.All(), Report: report}, err
+}
+
+// bringUp is read → decide → act for one pool, under its group's lock.
+func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) error {
+	if g.Problem != "" {
+		return fmt.Errorf("%s", g.Problem)
+	}
+	unlock, err := p.Lock(ctx, g.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	claimed, err := p.claim(ctx, s, c, g)
+	if err != nil {
+		return err
+	}
+	report := s.Report
+	if claimed {
+		if report, err = p.Report(ctx); err != nil {
+			return err
+		}
+	}
+	vg, ok := report.VolumeGroup(g.Name)
+	if !ok {
+		return fmt.Errorf("no disk for it: none is free of those that its configuration names (loam disk list says why)")
+	}
+	return p.carryOut(ctx, planPool(c, vg))
+}
+
+// claim takes the free disks of a pool, each looked at once more just before.
+func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) (bool, error) {
+	var claimable []string
+	for i, v := range disk.Assess(s) {
+		if v.State != disk.Free || v.Pool != c.Name {
+			continue
+		}
+		if err := p.scanner.Recheck(ctx, s.Disks[i].Disk); err != nil {
+			p.log.WarnContext(ctx, "disk not claimed", "pool", c.Name, "error", err)
+			continue
+		}
+		claimable = append(claimable, s.Disks[i].Path)
+	}
+	vg, exists := s.Report.VolumeGroup(g.Name)
+	step := planGroup(c, vg, exists, claimable)
+	p.lvm.SetDevices(slices.Concat(disk.Candidates(s.Disks), claimable))
+	switch {
+	case step.create != nil:
+		p.log.InfoContext(ctx, "making volume group", "pool", c.Name, "group", g.Name, "disks", claimable)
+		return true, p.lvm.CreateGroup(*step.create)
+	case len(step.extend) > 0:
+		p.log.InfoContext(ctx, "adding to volume group", "pool", c.Name, "group", g.Name, "disks", step.extend)
+		return true, p.lvm.ExtendGroup(g.Name, pvMetadata, step.extend...)
+	}
+	return false, nil
+}
+
+func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
+	if s.create != nil {
+		p.log.InfoContext(ctx, "making thin pool", "group", s.create.VG, "size", s.create.Size.String())
+		if err := p.lvm.CreatePool(*s.create); err != nil {
+			return err
+		}
+	}
+	if s.extend != nil {
+		p.log.InfoContext(ctx, "growing thin pool", "group", s.extend.VG, "size", s.extend.Size.String())
+		if err := p.lvm.ExtendPool(*s.extend); err != nil {
+			return err
+		}
+	}
+	if len(s.activate) == 0 {
+		return nil
+	}
+	p.log.InfoContext(ctx, "activating", "group", s.group, "volumes", len(s.activate))
+	return p.lvm.Activate(s.group, s.activate...)
+}
+
+// conclude remembers what was found, and lets LVM see no more than the disks of our pools from now on.
+func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string]string) {
+	var devices []string
+	for _, g := range disk.Groups(s) {
+		if g.Problem == "" {
+			devices = append(devices, g.Devices...)
+		}
+	}
+	p.lvm.SetDevices(devices)
+	judged := make([]Judged, len(s.Disks))
+	for i, v := range disk.Assess(s) {
+		judged[i] = Judged{s.Disks[i], v}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, problem := range problems {
+		if p.problems[name] != problem {
+			p.log.ErrorContext(ctx, "pool is not up", "pool", name, "problem", problem)
+		}
+	}
+	for _, c := range p.config.Pools {
+		if _, bad := problems[c.Name]; !bad && !p.up[c.Name] {
+			p.log.InfoContext(ctx, "pool is up", "pool", c.Name, "group", c.VolumeGroup)
+		}
+		p.up[c.Name] = problems[c.Name] == ""
+	}
+	p.judged, p.problems = judged, problems
+}
