@@ -1,0 +1,365 @@
+package disk
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/signature"
+)
+
+func pools(t *testing.T, text string) []config.Pool {
+	t.Helper()
+	c, err := config.Parse("test", []byte("pools:\n"+text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Pools
+}
+
+// a disk of 100 GiB, changed as the test needs it.
+func a(path string, change ...func(*Inspected)) Inspected {
+	d := Inspected{Disk: Disk{Path: path, Kind: Whole, Size: 100 * lvm.GiB}, Signature: blank}
+	for _, f := range change {
+		f(&d)
+	}
+	return d
+}
+
+func with(s signature.Signature) func(*Inspected) { return func(d *Inspected) { d.Signature = s } }
+
+func pv(uuid string) func(*Inspected) {
+	return with(signature.Signature{Type: physicalVolume, Usage: "raid", UUID: uuid})
+}
+
+func heldBy(name string, kind Kind) func(*Inspected) {
+	return func(d *Inspected) { d.Holders = append(d.Holders, Holder{name, kind}) }
+}
+
+func vg(name, uuid string, devices ...string) lvm.VolumeGroup {
+	g := lvm.VolumeGroup{Name: name, UUID: uuid}
+	for _, d := range devices {
+		g.PVs = append(g.PVs, lvm.PhysicalVolume{Device: d, UUID: "pv of " + d})
+	}
+	return g
+}
+
+func TestOneDiskAndItsReason(t *testing.T) {
+	fast := pools(t, `
+- name: fast
+  devices: {paths: [/dev/sd*, "/dev/disk/by-id/nvme-*", /dev/mapper/*], exclude: ["*-part*", /dev/sdx], minSize: 50Gi, maxSize: 1Ti, rotational: false}
+`)
+	fs := func(kind, label string) func(*Inspected) {
+		return with(signature.Signature{Type: kind, Usage: "filesystem", Label: label})
+	}
+	for _, c := range []struct {
+		name string
+		disk Inspected
+		want string // "": free
+	}{
+		{"blank and named", a("/dev/sdb"), ""},
+		{"named by a link", a("/dev/nvme0n1", func(d *Inspected) { d.Links = []string{"/dev/disk/by-id/nvme-X"} }), ""},
+		{"multipath map", a("/dev/mapper/mpatha", func(d *Inspected) { d.Kind = Multipath }), ""},
+		{"opened LUKS", a("/dev/mapper/data", func(d *Inspected) { d.Kind = Crypt }), ""},
+		{"not named", a("/dev/vdb"), "matches no pool's devices.paths"},
+		{"a pattern does not cross a slash", a("/dev/sd/b"), "matches no pool's devices.paths"},
+		{"excluded by a path", a("/dev/sdx"), `excluded by "/dev/sdx" of pool fast`},
+		{"excluded by the name of a link", a("/dev/sdb1", func(d *Inspected) { d.Links = []string{"/dev/disk/by-id/x-part1"} }), `excluded by "*-part*" of pool fast`},
+		{"too small", a("/dev/sdb", func(d *Inspected) { d.Size = 50*lvm.GiB - 512 }), "smaller than minSize 50 GiB of pool fast"},
+		{"too large", a("/dev/sdb", func(d *Inspected) { d.Size = lvm.TiB + 512 }), "larger than maxSize 1 TiB of pool fast"},
+		{"spins", a("/dev/sdb", func(d *Inspected) { d.Rotational = true }), "rotational, and pool fast takes only disks that are not"},
+		{"another's map", a("/dev/mapper/x", func(d *Inspected) { d.Kind = Mapped }), "a device-mapper device of unknown purpose"},
+		{"read-only", a("/dev/sdb", func(d *Inspected) { d.ReadOnly = true }), "read-only"},
+		{"mounted", a("/dev/sdb", fs("ext4", "pgdata"), func(d *Inspected) { d.Mounts = []string{"/srv", "/mnt"} }),
+			`mounted at /srv and /mnt; holds an ext4 file system labelled "pgdata"`},
+		{"xfs", a("/dev/sdb", fs("xfs", "")), "holds an xfs file system"},
+		{"btrfs", a("/dev/sdb", fs("btrfs", "")), "holds a btrfs file system"},
+		{"swap", a("/dev/sdb", with(signature.Signature{Type: "swap", Usage: "other"}), func(d *Inspected) { d.Swap = true }), "used as swap; holds swap space"},
+		{"LUKS", a("/dev/sdb", with(signature.Signature{Type: "crypto_LUKS", Usage: "crypto", Label: "x"})), `holds a LUKS encrypted volume labelled "x"`},
+		{"ZFS", a("/dev/sdb", with(signature.Signature{Type: "zfs_member", Usage: "filesystem", Label: "tank"})), `a member of a ZFS pool labelled "tank"`},
+		{"RAID", a("/dev/sdb", with(signature.Signature{Type: "linux_raid_member", Usage: "raid"}), heldBy("md127", MD)), "in use by md127; a member of an md RAID"},
+		{"unknown type", a("/dev/sdb", with(signature.Signature{Type: "oracleasm", Usage: "other"})), "holds oracleasm"},
+		{"several formats", a("/dev/sdb", with(signature.Signature{Ambivalent: true})), "holds signatures of several formats"},
+		{"data of no format", a("/dev/sdb", with(signature.Signature{DataAt: 4096})), "holds data at byte 4096 that no known format explains"},
+		{"multipath path", a("/dev/sdb", heldBy("mpatha", Multipath)), "a path of multipath device mpatha"},
+		{"many holders", a("/dev/sdb", heldBy("a", LV), heldBy("b", LV), heldBy("c", LV), heldBy("d", LV)),
+			"in use by logical volume a and logical volume b and 2 more"},
+		{"partitioned", a("/dev/sdb", with(signature.Signature{PartitionTable: "gpt"}), func(d *Inspected) { d.Partitions = []string{"1", "2", "3"} }),
+			"partitioned (gpt, 3 partitions)"},
+		{"an empty partition table", a("/dev/sdb", with(signature.Signature{PartitionTable: "dos"})), "partitioned (dos, no partitions)"},
+		{"a file system with a partition table", a("/dev/sdb", with(signature.Signature{PartitionTable: "dos", Type: "iso9660", Usage: "filesystem"})),
+			"partitioned (dos, no partitions); holds an iso9660 file system"},
+		{"held", a("/dev/sdb", func(d *Inspected) { d.Held = true }), "held open exclusively by a program, or mounted where the agent cannot see it"},
+		{"silent", a("/dev/sdb", func(d *Inspected) { d.Signature, d.Err = signature.Signature{}, fmt.Errorf("%w within 5s", ErrSilent) }), "did not answer within 5s"},
+		{"unreadable", a("/dev/sdb", func(d *Inspected) { d.Signature, d.Err = signature.Signature{}, signature.ErrUnreadable }), "cannot be examined: unreadable"},
+		{"a physical volume of nobody", a("/dev/sdb", pv("u")), "an LVM physical volume of no volume group that can be read (pvremove(8) makes one blank)"},
+		{"a physical volume on an array", a("/dev/sdb", pv("u"), heldBy("md0", MD)), "in use by md0; holds an LVM physical volume"},
+		{"all at once", a("/dev/vda", fs("ext4", ""), func(d *Inspected) { d.ReadOnly = true }), "matches no pool's devices.paths; read-only; holds an ext4 file system"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Assess(Survey{Disks: []Inspected{c.disk}, Pools: fast})[0]
+			state := Refused
+			if c.want == "" {
+				state = Free
+			}
+			if got.State != state || got.Reason() != c.want {
+				t.Errorf("got  %s: %s\nwant %s: %s", got.State, got.Reason(), state, c.want)
+			}
+		})
+	}
+}
+
+func TestTheFirstPoolThatTakesADiskHasIt(t *testing.T) {
+	both := pools(t, `
+- {name: ssd, devices: {paths: [/dev/sd*], rotational: false}}
+- {name: hdd, devices: {paths: [/dev/sd*]}}
+- {name: big, devices: {paths: [/dev/sd*], minSize: 1Ti}}
+`)
+	spins := func(d *Inspected) { d.Rotational = true }
+	got := Assess(Survey{Disks: []Inspected{a("/dev/sda"), a("/dev/sdb", spins)}, Pools: both})
+	want := []Verdict{
+		{State: Free, Pool: "ssd", Reasons: []string{"pool ssd comes before hdd in the configuration"}},
+		{State: Free, Pool: "hdd"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	got = Assess(Survey{Disks: []Inspected{a("/dev/sdb", spins)}, Pools: []config.Pool{both[0], both[2]}})
+	want = []Verdict{{State: Refused, Pool: "ssd", Reasons: []string{
+		"rotational, and pool ssd takes only disks that are not", "smaller than minSize 1 TiB of pool big",
+	}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestPartitionsStandOrFallWithTheirDisk(t *testing.T) {
+	named := pools(t, "- {name: p, devices: {paths: [/dev/sda1]}}\n")
+	part := a("/dev/sda1", func(d *Inspected) { d.Kind, d.Parent = Partition, "/dev/sda" })
+	gpt := with(signature.Signature{PartitionTable: "gpt"})
+	for _, c := range []struct {
+		name, want string
+		disk       Inspected
+	}{
+		{"its own", "", a("/dev/sda", gpt)},
+		{"of an array's member", "on disk /dev/sda, in use by md0", a("/dev/sda", gpt, heldBy("md0", MD))},
+		{"of a multipath path", "on disk /dev/sda, a path of multipath device mpatha", a("/dev/sda", gpt, heldBy("mpatha", Multipath))},
+		{"of a disk that is mounted whole", "on disk /dev/sda, mounted at /srv", a("/dev/sda", gpt, func(d *Inspected) { d.Mounts = []string{"/srv"} })},
+		{"of a disk that is something else, too", "on disk /dev/sda, holds an LVM physical volume", a("/dev/sda", pv("u"))},
+	} {
+		got := Assess(Survey{Disks: []Inspected{c.disk, part}, Pools: named})[1]
+		if got.Reason() != c.want || (got.State == Free) != (c.want == "") {
+			t.Errorf("%s: %s: %s; want %q", c.name, got.State, got.Reason(), c.want)
+		}
+	}
+}
+
+func TestOneDiskOnTwoPathsIsTakenByNeither(t *testing.T) {
+	named := pools(t, "- {name: p, devices: {paths: [/dev/sd?]}}\n")
+	wwn := func(d *Inspected) { d.WWN = "naa.5000" }
+	got := Assess(Survey{Disks: []Inspected{a("/dev/sda", wwn), a("/dev/sdb", wwn), a("/dev/sdc")}, Pools: named})
+	if got[0].Reason() != "has the same WWN as /dev/sdb: one disk on two paths, without multipath" || got[1].State != Refused || got[2].State != Free {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWhoseAPhysicalVolumeIs(t *testing.T) {
+	configured := pools(t, `
+- {name: fast, devices: {paths: [/dev/sda, /dev/sdb]}}
+- {name: slow, type: thick, volumeGroup: data}
+`)
+	lv := heldBy("x", LV)
+	for _, c := range []struct {
+		name   string
+		disks  []Inspected
+		report lvm.Report
+		want   []string // state, pool and reason of each disk
+		group  string   // problem of pool fast
+	}{
+		{
+			name:   "a pool's group, with a disk where the configuration does not look",
+			disks:  []Inspected{a("/dev/sda", pv("1"), lv), a("/dev/sdb"), a("/dev/sdc", pv("2"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "U", "/dev/sda", "/dev/sdc")}},
+			want:   []string{"taken fast loam-fast: ", "free fast : ", "taken fast loam-fast: "},
+		}, {
+			name:   "adopted by name",
+			disks:  []Inspected{a("/dev/nvme0n1", pv("1"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("data", "U", "/dev/nvme0n1")}},
+			want:   []string{"taken slow data: "},
+		}, {
+			name:   "a stranger's",
+			disks:  []Inspected{a("/dev/sda", pv("1"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("other", "U", "/dev/sda")}},
+			want:   []string{"refused fast other: LVM physical volume of volume group other"},
+		}, {
+			name:   "a group of a pool's name where the configuration does not look",
+			disks:  []Inspected{a("/dev/rbd0", pv("1")), a("/dev/sda")},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "T", "/dev/rbd0")}},
+			want: []string{
+				"refused  loam-fast: matches no pool's devices.paths; LVM physical volume of volume group loam-fast",
+				"refused fast : pool fast takes no disk: a volume group of the name loam-fast exists on devices that the pool's devices.paths do not match: T on /dev/rbd0",
+			},
+			group: "a volume group of the name loam-fast exists on devices that the pool's devices.paths do not match: T on /dev/rbd0",
+		}, {
+			name:   "the pool's own group beside a tenant's of the same name",
+			disks:  []Inspected{a("/dev/rbd0", pv("1")), a("/dev/sda", pv("2"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "T", "/dev/rbd0"), vg("loam-fast", "U", "/dev/sda")}},
+			want: []string{
+				"refused  loam-fast: matches no pool's devices.paths; LVM physical volume of volume group loam-fast",
+				"taken fast loam-fast: ",
+			},
+		}, {
+			name:   "two groups of one name",
+			disks:  []Inspected{a("/dev/sda", pv("1")), a("/dev/sdb", pv("2"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "T", "/dev/sda"), vg("loam-fast", "U", "/dev/sdb")}},
+			want: []string{
+				"refused fast loam-fast: LVM physical volume of volume group loam-fast; pool fast takes no disk: 2 volume groups have the name loam-fast: T on /dev/sda, U on /dev/sdb (vgrename(8) takes the UUID of the one to rename)",
+				"refused fast loam-fast: LVM physical volume of volume group loam-fast; pool fast takes no disk: 2 volume groups have the name loam-fast: T on /dev/sda, U on /dev/sdb (vgrename(8) takes the UUID of the one to rename)",
+			},
+			group: "2 volume groups have the name loam-fast: T on /dev/sda, U on /dev/sdb (vgrename(8) takes the UUID of the one to rename)",
+		}, {
+			name:   "exported",
+			disks:  []Inspected{a("/dev/sda", pv("1"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{func() lvm.VolumeGroup { g := vg("loam-fast", "U", "/dev/sda"); g.Exported = true; return g }()}},
+			want: []string{"refused fast loam-fast: LVM physical volume of volume group loam-fast, which is exported (vgimport(8) takes it back); " +
+				"pool fast takes no disk: volume group loam-fast is exported (vgimport(8) takes it back)"},
+			group: "volume group loam-fast is exported (vgimport(8) takes it back)",
+		}, {
+			name:   "of another host",
+			disks:  []Inspected{a("/dev/sdc", pv("1"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{func() lvm.VolumeGroup { g := vg("x", "U", "/dev/sdc"); g.SystemID = "h2"; return g }()}},
+			want: []string{`refused  x: matches no pool's devices.paths; LVM physical volume of volume group x, which belongs to host "h2" ` +
+				`(lvmsystemid(7); vgchange --systemid "" gives it to any)`},
+		}, {
+			name:   "a disk replaced by a blank one leaves its group with one missing, and is a new disk",
+			disks:  []Inspected{a("/dev/sda", pv("1")), a("/dev/sdb")},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{{Name: "loam-fast", UUID: "U", MissingPVs: 1, PVs: []lvm.PhysicalVolume{{Device: "/dev/sda"}, {Device: "[unknown]", Missing: true}}}}},
+			want:   []string{"taken fast loam-fast: ", "free fast : "},
+		}, {
+			name:   "a disk replaced by a stranger's",
+			disks:  []Inspected{a("/dev/sda", pv("1")), a("/dev/sdb", pv("9"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "U", "/dev/sda"), vg("other", "V", "/dev/sdb")}},
+			want:   []string{"taken fast loam-fast: ", "refused fast other: LVM physical volume of volume group other"},
+		}, {
+			name:  "copies, of which none is in use",
+			disks: []Inspected{a("/dev/sda", pv("1")), a("/dev/sdc", pv("1"))},
+			want: []string{
+				"refused fast : carries the same LVM UUID as /dev/sdc: one is a copy of the other (vgimportclone(8) gives a copy an identity of its own)",
+				"refused  : matches no pool's devices.paths; carries the same LVM UUID as /dev/sda: one is a copy of the other (vgimportclone(8) gives a copy an identity of its own)",
+			},
+		}, {
+			name:   "a copy of a disk in use",
+			disks:  []Inspected{a("/dev/sda", pv("1"), lv), a("/dev/sdb", pv("1"))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "U", "/dev/sda")}},
+			want: []string{
+				"taken fast loam-fast: ",
+				"refused fast : carries the same LVM UUID as /dev/sda: one is a copy of the other (vgimportclone(8) gives a copy an identity of its own)",
+			},
+		}, {
+			name:   "the members of an array carry its label",
+			disks:  []Inspected{a("/dev/md0", pv("1")), a("/dev/sda", pv("1"), heldBy("md0", MD))},
+			report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("data", "U", "/dev/md0")}},
+			want:   []string{"taken slow data: ", "refused fast : in use by md0; holds an LVM physical volume"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Survey{Disks: c.disks, Pools: configured, Report: c.report}
+			for i, v := range Assess(s) {
+				if got := fmt.Sprintf("%s %s %s: %s", v.State, v.Pool, v.VolumeGroup, v.Reason()); got != c.want[i] {
+					t.Errorf("%s:\ngot  %s\nwant %s", c.disks[i].Path, got, c.want[i])
+				}
+			}
+			if g := Groups(s)[0]; g.Problem != c.group {
+				t.Errorf("pool fast: %q, want %q", g.Problem, c.group)
+			}
+		})
+	}
+}
+
+func TestGroupsNameTheDevicesThatLVMNeeds(t *testing.T) {
+	s := Survey{
+		Pools: pools(t, "- {name: fast, devices: {paths: [/dev/disk/by-id/x]}}\n- {name: new, devices: {paths: [/dev/sdd]}}\n- {name: kept, volumeGroup: gone}\n"),
+		Disks: []Inspected{
+			a("/dev/sda", pv("1"), func(d *Inspected) { d.Links = []string{"/dev/disk/by-id/x"} }),
+			a("/dev/mapper/mpatha", pv("2"), func(d *Inspected) { d.Links = []string{"/dev/dm-3"} }),
+		},
+		Report: lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "U", "/dev/sda", "/dev/dm-3")}},
+	}
+	want := []Group{
+		{Pool: "fast", Name: "loam-fast", UUID: "U", Exists: true, Devices: []string{"/dev/sda", "/dev/mapper/mpatha"}},
+		{Pool: "new", Name: "loam-new"},
+		{Pool: "kept", Name: "gone", Problem: "volume group gone does not exist, and the pool names no devices to make it of"},
+	}
+	if got := Groups(s); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestCandidatesAreLabelsOnDisksThatAreNobodyElses(t *testing.T) {
+	disks := []Inspected{
+		a("/dev/sda", pv("1")), a("/dev/sdb", pv("2"), heldBy("v", LV)), a("/dev/sdc", pv("3"), heldBy("md0", MD)), a("/dev/md0", pv("3")),
+		a("/dev/sdd"), a("/dev/sde", pv("4")), a("/dev/sdf", pv("4")), a("/dev/sdg", pv("2")),
+		a("/dev/sdh", pv("5"), func(d *Inspected) { d.Err = ErrSilent }),
+	}
+	if got, want := Candidates(disks), []string{"/dev/sda", "/dev/sdb", "/dev/md0"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestFreeIsOnlyWhatIsNamedBlankAndUnheld checks the rule itself on disks made up at random.
+func TestFreeIsOnlyWhatIsNamedBlankAndUnheld(t *testing.T) {
+	named := pools(t, "- {name: p, devices: {paths: [/dev/sd?], exclude: [sdc], minSize: 1Gi}}\n- {name: q, volumeGroup: vg}\n")
+	random := rand.New(rand.NewPCG(1, 2))
+	flip := func() bool { return random.IntN(6) == 0 }
+	signatures := []signature.Signature{
+		{Type: "ext4", Usage: "filesystem"}, {PartitionTable: "gpt"}, {Ambivalent: true}, {DataAt: 7}, {Type: physicalVolume, UUID: "u"}, {},
+	}
+	free := 0
+	for range 20000 {
+		var disks []Inspected
+		for _, path := range []string{"/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/vda"} {
+			d := a(path)
+			for _, change := range []func(){
+				func() { d.Signature = signatures[random.IntN(len(signatures))] },
+				func() { d.Err, d.Signature = ErrSilent, signature.Signature{} },
+				func() { d.Err, d.Signature = signature.ErrUnreadable, signature.Signature{} },
+				func() { d.Holders = []Holder{{"h", []Kind{LV, MD, Multipath, Mapped, Crypt, ""}[random.IntN(6)]}} },
+				func() { d.Mounts = []string{"/m"} },
+				func() { d.Swap = true },
+				func() { d.Partitions = []string{path + "1"} },
+				func() { d.ReadOnly = true },
+				func() { d.Held = true },
+				func() { d.Kind = Mapped },
+				func() { d.Size = lvm.MiB },
+			} {
+				if flip() {
+					change()
+				}
+			}
+			disks = append(disks, d)
+		}
+		s := Survey{Disks: disks, Pools: named}
+		if flip() {
+			s.Report.VolumeGroups = []lvm.VolumeGroup{vg("vg", "V", "/dev/sda")}
+		}
+		for i, v := range Assess(s) {
+			d := disks[i]
+			may := d.Err == nil && d.Signature.Blank && len(d.Holders) == 0 && len(d.Mounts) == 0 && !d.Swap && len(d.Partitions) == 0 &&
+				!d.ReadOnly && !d.Held && d.Kind == Whole && d.Size >= lvm.GiB && (d.Path == "/dev/sda" || d.Path == "/dev/sdb")
+			if v.State == Free && !may || v.State == Refused && may || v.State == Refused && v.Reason() == "" || strings.Contains(v.Reason(), "%!") {
+				t.Fatalf("%+v was decided as %+v", d, v)
+			}
+			if v.State == Free {
+				free++
+			}
+		}
+	}
+	if free == 0 {
+		t.Error("no disk was ever free")
+	}
+}
