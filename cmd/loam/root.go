@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -55,9 +54,9 @@ agent on this machine, over its unix socket.`)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
-	root.PersistentFlags().StringVar(&a.socket, "socket", cmp.Or(a.getenv("LOAM_SOCKET"), defaultSocket),
+	root.PersistentFlags().StringVar(&a.socket, "socket", a.env("LOAM_SOCKET", defaultSocket),
 		"unix `SOCKET` of the agent ($LOAM_SOCKET)")
-	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.versionCommand(), outputTopic())
+	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.versionCommand(), outputTopic(), a.agentCommand())
 	return root
 }
 

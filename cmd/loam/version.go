@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/loam-storage/loam/node"
 )
 
 // answerSoon bounds a question that is worth no wait: completion, and which agent there is.
@@ -20,7 +21,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args: words(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s sheet
-			s.add("loam", version())
+			s.add("loam", node.Version()+", "+runtime.Version())
 			ctx, cancel := context.WithTimeout(cmd.Context(), answerSoon)
 			defer cancel()
 			s.add("agent", a.agentVersion(ctx))
@@ -40,13 +41,4 @@ func (a *app) agentVersion(ctx context.Context) string {
 		return f.Error()
 	}
 	return version
-}
-
-// version is what the Go tool chain stamped into the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown, " + runtime.Version()
-	}
-	return info.Main.Version + ", " + info.GoVersion
 }

@@ -15,7 +15,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/loam-storage/loam/node/admin"
 )
+
+// socket is where loam agent serves unless told otherwise.
+const socket = "/run/loam/csi.sock"
 
 func main() {
 	loam := flag.String("loam", "bin/loam", "`PATH` of the loam binary")
@@ -40,7 +45,7 @@ func run(ctx context.Context, loam string, s *screen) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("no loam binary: %w", err)
 	}
-	d := &demo{screen: s, loam: path, blank: disks[:2], foreign: disks[2]}
+	d := &demo{screen: s, loam: path, operator: admin.NewClient(admin.SocketBeside(socket)), blank: disks[:2], foreign: disks[2]}
 	s.print("Loam from blank disks to a grown, snapshotted and restored volume, on real LVM (%s).", cmp.Or(os.Getenv("LOAM_GUEST"), "this machine"))
 	return d.play(ctx, d.steps())
 }

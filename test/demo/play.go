@@ -3,15 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/loam-storage/loam/node/admin"
 )
 
 // demo is a run of the demo: what it was given, and what one step leaves for another.
@@ -21,6 +21,8 @@ type demo struct {
 	blank   []string // disks that may be taken
 	foreign string   // the disk with someone's data
 	agent   *agent
+	// operator asks the agent without a process of its own, which is not quick to start in a guest.
+	operator *admin.Client
 
 	foreignSum string // of the whole disk
 	fileSum    string // of the file when the snapshot was taken
@@ -98,14 +100,14 @@ func (d *demo) shells(ctx context.Context, lines ...string) error {
 	return nil
 }
 
-// ask reads an answer of loam for a check, without showing it.
-func (d *demo) ask(ctx context.Context, into any, args ...string) error {
-	cmd := exec.CommandContext(ctx, d.loam, append(args, "-o", "json")...)
-	var failed bytes.Buffer
-	cmd.Stderr = &failed
-	output, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("loam %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(failed.String()))
+// pool asks the agent for the pool, for a check that is not shown.
+func (d *demo) pool(ctx context.Context) (admin.Pool, error) {
+	pools, err := d.operator.Pools(ctx)
+	if err == nil && (len(pools) != 1 || pools[0].Name != "fast") {
+		err = fmt.Errorf("the pools should be one, named fast, and are %+v", pools)
 	}
-	return json.Unmarshal(output, into)
+	if err != nil {
+		return admin.Pool{}, err
+	}
+	return pools[0], nil
 }

@@ -52,8 +52,10 @@ func (d *demo) steps() []step {
 }
 
 func (d *demo) putPhotos(ctx context.Context) (string, error) {
-	if err := os.MkdirAll(photos, 0o755); err != nil {
-		return "", err
+	for _, dir := range []string{photos, filepath.Dir(data)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
 	}
 	if err := d.shells(ctx,
 		"mkfs.ext4 -q -L photos "+d.foreign,
@@ -113,8 +115,8 @@ func (d *demo) ready(ctx context.Context) error {
 		if err := d.agent.gone(); err != nil {
 			return err
 		}
-		var p admin.Pool
-		if last = d.ask(ctx, &p, "pool", "show", "fast"); last == nil && p.Ready {
+		p, err := d.pool(ctx)
+		if last = err; err == nil && p.Ready {
 			return nil
 		}
 		select {
@@ -130,8 +132,8 @@ func (d *demo) listDisks(ctx context.Context) (string, error) {
 	if err := d.shells(ctx, "loam disk list"); err != nil {
 		return "", err
 	}
-	var disks []admin.Disk
-	if err := d.ask(ctx, &disks, "disk", "list"); err != nil {
+	disks, err := d.operator.Disks(ctx)
+	if err != nil {
 		return "", err
 	}
 	state := map[string]admin.Disk{}
@@ -159,11 +161,6 @@ func (d *demo) listPools(ctx context.Context) (string, error) {
 		err = fmt.Errorf("the pool should be empty and made of %d disks, and is %+v", len(d.blank), p)
 	}
 	return fmt.Sprintf("%v on %d disks", p.Available, len(p.Devices)), err
-}
-
-func (d *demo) pool(ctx context.Context) (p admin.Pool, err error) {
-	err = d.ask(ctx, &p, "pool", "show", "fast")
-	return p, err
 }
 
 func spaceOf(p admin.Pool) space {
@@ -194,8 +191,8 @@ func (d *demo) showRoom(ctx context.Context) (string, error) {
 }
 
 func (d *demo) grow(ctx context.Context) (string, error) {
-	// More than the volume had room for: without the growth, the writer would run out of space.
-	w := &writer{path: data + "/log", least: 128}
+	// More than the volume has room for: without the growth, the writer runs out of space.
+	w := &writer{path: data + "/log", least: 96}
 	stop := make(chan struct{})
 	var both errgroup.Group
 	both.Go(func() error { return w.write(stop) })

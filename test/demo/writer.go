@@ -15,6 +15,9 @@ import (
 // blockSize is what the writer writes and syncs at a time.
 const blockSize = 1 << 20
 
+// pace is the time between blocks before the stop, as of a log: what there is to grow into must not be full before.
+const pace = 100 * time.Millisecond
+
 // writer writes blocks whose contents follow from their number, each synced, so that every byte can be checked later.
 type writer struct {
 	path    string
@@ -23,7 +26,7 @@ type writer struct {
 	longest time.Duration // of all waits for a block to be on the disk
 }
 
-// write goes on until stop is closed and the least is written.
+// write goes on at its pace until stop is closed, and then at full speed until the least is written.
 func (w *writer) write(stop <-chan struct{}) error {
 	f, err := os.Create(w.path)
 	if err != nil {
@@ -37,7 +40,7 @@ func (w *writer) write(stop <-chan struct{}) error {
 			if w.blocks >= w.least {
 				return f.Close()
 			}
-		default:
+		case <-time.After(pace):
 		}
 		fill(block, w.blocks)
 		began := time.Now()
