@@ -19,7 +19,7 @@ func TestCapture(t *testing.T) {
 	for name, build := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			l, devices := open(t, lvm.Options{})
-			build(&real{t, l, devices})
+			build(&machine{t, l, devices})
 			out, err := l.RawReport()
 			if err != nil {
 				t.Fatal(err)
@@ -32,9 +32,9 @@ func TestCapture(t *testing.T) {
 }
 
 // scenarios build what is captured; parse_test.go says what a report of each must hold.
-var scenarios = map[string]func(*real){
-	"empty": func(*real) {},
-	"thin": func(r *real) {
+var scenarios = map[string]func(*machine){
+	"empty": func(*machine) {},
+	"thin": func(r *machine) {
 		r.pool(lvm.CreatePool{VG: vg, Name: "pool", Size: 100 * lvm.MiB, MetadataSize: 8 * lvm.MiB, Tags: []string{"loam.storage/pool=fast"}})
 		r.must(r.l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "a", Size: 80 * lvm.MiB, Tags: []string{"z", "b/c=d"}}))
 		r.write("a", 0, 10*lvm.MiB)
@@ -44,42 +44,42 @@ var scenarios = map[string]func(*real){
 		r.must(r.l.Deactivate(vg, "inactive"))
 		r.open("clone")
 	},
-	"thick": func(r *real) {
+	"thick": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:2], Tags: []string{"t1", "t2"}, MetadataSize: 16 * lvm.MiB}))
 		r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "striped", Size: 24 * lvm.MiB, Stripes: 2}))
 		r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "linear", Size: 8 * lvm.MiB}))
 		r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "other", Size: 8 * lvm.MiB}))
 		r.must(r.l.Extend(vg, "linear", 16*lvm.MiB)) // two segments
 	},
-	"striped-pool": func(r *real) {
+	"striped-pool": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:2]}))
 		r.must(r.l.CreatePool(lvm.CreatePool{VG: vg, Name: "pool", Size: 64 * lvm.MiB, Stripes: 2}))
 	},
-	"full": func(r *real) {
+	"full": func(r *machine) {
 		r.pool(lvm.CreatePool{VG: vg, Name: "pool", Size: 8 * lvm.MiB})
 		r.must(r.l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "a", Size: 40 * lvm.MiB}))
 		r.fill("a")
 	},
-	"missing": func(r *real) {
+	"missing": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:2]}))
 		r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "wide", Size: 8 * lvm.MiB, Stripes: 2}))
 		r.must(r.l.Deactivate(vg, "wide"))
 		r.l.SetDevices(r.devices[:1])
 		r.t.Cleanup(func() { r.l.SetDevices(r.devices) })
 	},
-	"exported": func(r *real) {
+	"exported": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
 		r.lvm("vgexport", vg)
 	},
-	"foreign": func(r *real) {
+	"foreign": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
 		r.lvm("vgchange", "--yes", "--systemid", "other-host", vg)
 	},
-	"duplicate": func(r *real) {
+	"duplicate": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
 		r.copyHead(r.devices[0], r.devices[1])
 	},
-	"unused": func(r *real) {
+	"unused": func(r *machine) {
 		r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
 		r.lvm("pvcreate", r.devices[1], r.devices[2])
 	},

@@ -119,6 +119,18 @@ func (l *LVM) ChangeTags(r ChangeTags) error {
 	return l.change(r.VG, changeTagsArgs(r))
 }
 
+// Flush returns nil when what a report shows of a group survives a power cut. It is for a retry that finds its work done:
+// an earlier call, or an earlier agent, may have ended between the change and its flush. No process runs. Errors: ErrNotDurable.
+func (l *LVM) Flush(vg string) error {
+	if err := CheckGroup(vg); err != nil {
+		return err
+	}
+	lock := l.group(vg)
+	lock.Lock()
+	defer lock.Unlock()
+	return l.flushAll(l.toFlush(vg, nil))
+}
+
 // changeVolumes runs nothing for no volumes: LVM would take a group's name alone for all that it holds.
 func (l *LVM) changeVolumes(vg string, lvs []string, args func(string, []string) []string) error {
 	if err := CheckGroup(vg); err != nil {
@@ -140,16 +152,16 @@ func (l *LVM) change(vg string, args []string, added ...string) error {
 	lock.Lock()
 	defer lock.Unlock()
 	_, err := l.run(args)
-	flushed := l.flushAll(l.join(vg, added))
+	flushed := l.flushAll(l.toFlush(vg, added))
 	if err != nil {
 		return err
 	}
 	return flushed
 }
 
-// join notes the devices that a command added to a group and returns what is to be flushed: the group's devices as
+// toFlush notes the devices that a command added to a group and returns what is to be flushed: the group's devices as
 // far as known, and otherwise all that LVM may look at.
-func (l *LVM) join(vg string, added []string) []string {
+func (l *LVM) toFlush(vg string, added []string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known, ok := l.members[vg]

@@ -67,8 +67,8 @@ func (l *LVM) SetDevices(paths []string) {
 	l.devices = slices.Clone(paths)
 }
 
-// Wait returns when no report runs any more whose caller has left. Mutating methods return only when their command has
-// ended, so that their callers know.
+// Wait returns when no report runs any more whose caller has left; no report may begin meanwhile. Mutating methods return
+// only when their command has ended, so that their callers know.
 func (l *LVM) Wait() { l.running.Wait() }
 
 func (l *LVM) allowed() []string {

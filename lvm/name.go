@@ -34,8 +34,8 @@ func CheckGroup(name string) error {
 	return nil
 }
 
-// CheckVolume returns ErrName unless a logical volume of that group may have that name. It leaves room for what LVM
-// appends for a thin pool only when asked by CreatePool.Check.
+// CheckVolume returns ErrName unless a logical volume of that group may have that name. A thin pool's must be shorter, for
+// the names of its parts: see CreatePool.Check.
 func CheckVolume(vg, lv string) error {
 	if err := CheckGroup(vg); err != nil {
 		return err

@@ -94,6 +94,7 @@ func TestDevicesOfTheGroupAreFlushed(t *testing.T) {
 		{"report", report, nil},
 		{"one device is missing", func() error { return l.Remove("one", "x") }, []string{"/dev/a"}},
 		{"known group", func() error { return l.Rename("two", "x", "y") }, []string{"/dev/b", "/dev/c"}},
+		{"flush alone", func() error { return l.Flush("two") }, []string{"/dev/b", "/dev/c"}},
 		{"group is extended", func() error { return l.ExtendGroup("two", 0, "/dev/d") }, all},
 		{"group was extended", func() error { return l.Remove("two", "x") }, all},
 		{"other group", func() error { return l.Remove("one", "x") }, []string{"/dev/a"}},
@@ -115,9 +116,9 @@ func TestOldReportDoesNotHideANewDevice(t *testing.T) {
 	l := New(Options{})
 	l.SetDevices([]string{"/dev/a", "/dev/b"})
 	began := l.changes
-	l.join("vg", []string{"/dev/b"})
+	l.toFlush("vg", []string{"/dev/b"})
 	l.learn(Report{VolumeGroups: []VolumeGroup{{Name: "vg", PVs: []PhysicalVolume{{Device: "/dev/a"}}}}}, began)
-	if got := l.join("vg", nil); !slices.Equal(got, []string{"/dev/a", "/dev/b"}) {
+	if got := l.toFlush("vg", nil); !slices.Equal(got, []string{"/dev/a", "/dev/b"}) {
 		t.Errorf("%q would be flushed, expected both", got)
 	}
 }

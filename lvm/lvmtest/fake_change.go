@@ -198,6 +198,17 @@ func (f *Fake) ChangeTags(r lvm.ChangeTags) error {
 	})
 }
 
+// Flush is as for lvm.LVM.
+func (f *Fake) Flush(vg string) error {
+	if err := lvm.CheckGroup(vg); err != nil {
+		return err
+	}
+	lock := f.lock(vg)
+	lock.Lock()
+	defer lock.Unlock()
+	return f.begin("Flush")
+}
+
 // several is an operation on many volumes; on none it does nothing.
 func (f *Fake) several(op, vg string, lvs []string, act func(*group) error) error {
 	if err := lvm.CheckGroup(vg); err != nil {

@@ -28,6 +28,7 @@ type LVM interface {
 	Deactivate(vg string, lvs ...string) error
 	Rename(vg, from, to string) error
 	ChangeTags(lvm.ChangeTags) error
+	Flush(vg string) error
 }
 
 var (
@@ -88,6 +89,7 @@ func Run(t *testing.T, open func(*testing.T) (LVM, []string)) {
 		{"TakenNameChangesNothing", takenNameChangesNothing},
 		{"DeviceOfInactiveVolumeIsErrNoDevice", deviceOfInactiveVolumeIsErrNoDevice},
 		{"ManyCreateAtOnce", manyCreateAtOnce},
+		{"PathsThatDoNotExistAreIgnored", pathsThatDoNotExistAreIgnored},
 		{"DevicesThatAreNotAllowedAreMissing", devicesThatAreNotAllowedAreMissing},
 	}
 	for _, test := range tests {

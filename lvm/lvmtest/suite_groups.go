@@ -134,6 +134,22 @@ func groupThatDoesNotExistLeavesPhysicalVolumes(s *suite) {
 	}
 }
 
+// pathsThatDoNotExistAreIgnored: a disk that was pulled out does not stop the others.
+func pathsThatDoNotExistAreIgnored(s *suite) {
+	s.l.SetDevices([]string{"/dev/no/such-disk", s.devices[0], "/dev/no-such-disk"})
+	s.makeGroup(1)
+	s.must(s.l.CreateThick(lvm.CreateThick{VG: groupName, Name: "a", Size: 4 * lvm.MiB}))
+	s.must(s.l.Flush(groupName))
+	if vg := s.vg(); vg.Partial || len(vg.LVs) != 1 {
+		s.Errorf("unexpected: %+v", vg)
+	}
+	s.l.SetDevices([]string{"/dev/no/such-disk"})
+	if r := s.report(); len(r.VolumeGroups)+len(r.Unused) > 0 {
+		s.Errorf("with no existing device allowed the report has %+v", r)
+	}
+	s.l.SetDevices(s.devices)
+}
+
 // devicesThatAreNotAllowedAreMissing: what LVM may not look at is not there.
 func devicesThatAreNotAllowedAreMissing(s *suite) {
 	s.makeGroup(2)

@@ -1,0 +1,125 @@
+package lvm_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+)
+
+func TestDeviceWithDataIsRefusedAndUntouched(t *testing.T) {
+	r := start(t, lvm.Options{})
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
+	if out, err := exec.Command("mkfs.ext4", "-q", "-E", "nodiscard", r.devices[1]).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v: %s", err, out)
+	}
+	before := r.head(r.devices[1])
+	if err := r.l.CreateGroup(lvm.CreateGroup{Name: "other", Devices: r.devices[1:2]}); err == nil {
+		t.Error("a group was made of a device with a file system")
+	}
+	if err := r.l.ExtendGroup(vg, 0, r.devices[1]); err == nil {
+		t.Error("a group was extended by a device with a file system")
+	}
+	if !bytes.Equal(before, r.head(r.devices[1])) {
+		t.Error("the device was written to")
+	}
+}
+
+// head is the beginning of a device, past the page cache of an earlier read.
+func (r *machine) head(device string) []byte {
+	r.t.Helper()
+	f, err := os.Open(device)
+	r.must(err)
+	defer f.Close()
+	r.must(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+	b := make([]byte, 16<<20)
+	_, err = io.ReadFull(f, b)
+	r.must(err)
+	return b
+}
+
+func TestThickVolumeShowsNoOldSignature(t *testing.T) {
+	r := start(t, lvm.Options{})
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
+	create := lvm.CreateThick{VG: vg, Name: "a", Size: 64 * lvm.MiB}
+	r.must(r.l.CreateThick(create))
+	if out, err := exec.Command("mkfs.ext4", "-q", r.device("a").Path).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v: %s", err, out)
+	}
+	r.must(r.l.Remove(vg, "a"))
+	r.must(r.l.CreateThick(create))
+	out, err := exec.Command("blkid", "--probe", r.device("a").Path).CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 || len(out) > 0 {
+		t.Errorf("a new volume shows %q, error %v, expected nothing and status 2", out, err)
+	}
+}
+
+// A tenant may make its block volume a physical volume of a group with our name.
+func TestPhysicalVolumeInsideAVolumeIsIgnored(t *testing.T) {
+	r := start(t, lvm.Options{})
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[1:2]}))
+	evil := r.head(r.devices[1])
+	r.devices = lvmtest.RequireDisks(t, lvmtest.SuiteDisks)[:1] // wiped
+	r.l.SetDevices(r.devices)
+	r.smallPool()
+	before := r.report()
+	inner := r.device("a").Path
+	r.must(os.WriteFile(inner, evil, 0))
+	after := r.report()
+	if len(after.VolumeGroups) != 1 || len(after.Unused) != 0 || after.VolumeGroups[0].UUID != before.VolumeGroups[0].UUID || len(after.VolumeGroups[0].PVs) != 1 {
+		t.Errorf("the report was\n%+v\nand is\n%+v", before, after)
+	}
+	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "b", Size: 4 * lvm.MiB}))
+	r.lv("b")
+	r.l.SetDevices(append(slices.Clone(r.devices), inner)) // even when somebody names it
+	if n := len(r.report().VolumeGroups); n != 1 {
+		t.Errorf("%d groups", n)
+	}
+}
+
+func TestGroupsOfOthersAreReportedAndRefused(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		take func(*machine)
+		is   func(lvm.VolumeGroup) bool
+		back func(*machine)
+	}{
+		{
+			"exported", func(r *machine) { r.lvm("vgexport", vg) }, func(g lvm.VolumeGroup) bool { return g.Exported },
+			func(r *machine) { r.lvm("vgimport", vg) },
+		},
+		{
+			"of another host", func(r *machine) { r.lvm("vgchange", "--yes", "--systemid", "other-host", vg) },
+			func(g lvm.VolumeGroup) bool { return g.SystemID == "other-host" }, nil,
+		},
+		{
+			"on a copied disk", func(r *machine) { r.copyHead(r.devices[0], r.devices[1]) },
+			func(g lvm.VolumeGroup) bool { return g.PVs[0].Duplicate }, nil,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := start(t, lvm.Options{})
+			r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
+			test.take(r)
+			group, ok := r.report().VolumeGroup(vg)
+			if !ok || !test.is(group) {
+				t.Errorf("reported %v: %+v", ok, group)
+			}
+			if err := r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "a", Size: 4 * lvm.MiB}); err == nil {
+				t.Error("a volume was made")
+			}
+			if test.back != nil {
+				test.back(r)
+				r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "a", Size: 4 * lvm.MiB}))
+			}
+		})
+	}
+}
