@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +52,7 @@ func (a *app) listDisks(ctx context.Context, g *agent, _ []string) error {
 // warn tells of a configuration that is not in use, which would explain much of what follows.
 func (a *app) warn(info admin.Info) {
 	if info.ConfigProblem != "" {
-		fmt.Fprintf(a.stderr, "warning: %s is not in use, but the last good version of it: %s\n", info.ConfigPath, info.ConfigProblem)
+		fmt.Fprintf(a.stderr, "warning: %s is not in use, but the last good version of it:\n  %s\n",
+			info.ConfigPath, strings.ReplaceAll(info.ConfigProblem, "\n", "\n  "))
 	}
 }

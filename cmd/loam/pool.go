@@ -58,17 +58,25 @@ func (a *app) listPools(ctx context.Context, g *agent, _ []string) error {
 }
 
 func (a *app) showPool(ctx context.Context, g *agent, args []string) error {
-	pools, err := g.admin.Pools(ctx)
+	p, err := g.pool(ctx, args[0])
 	if err != nil {
 		return err
 	}
 	a.warn(g.info)
-	i := slices.IndexFunc(pools, func(p admin.Pool) bool { return p.Name == args[0] })
-	if i < 0 {
-		return notFound("node %s has no pool %q (`loam pool list` shows those it has)", g.info.Node, args[0])
-	}
-	p := pools[i]
 	return a.print(p, []string{p.Name}, func(w io.Writer) { poolSheet(p).write(w) })
+}
+
+// pool asks for the pool of that name.
+func (g *agent) pool(ctx context.Context, name string) (admin.Pool, error) {
+	pools, err := g.admin.Pools(ctx)
+	if err != nil {
+		return admin.Pool{}, err
+	}
+	i := slices.IndexFunc(pools, func(p admin.Pool) bool { return p.Name == name })
+	if i < 0 {
+		return admin.Pool{}, notFound("node %s has no pool %q (`loam pool list` shows those it has)", g.info.Node, name)
+	}
+	return pools[i], nil
 }
 
 func poolSheet(p admin.Pool) *sheet {

@@ -31,6 +31,9 @@ func (a *app) volumeCreate() *cobra.Command {
 		Args:              words("NAME"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.ask("create volume", func(ctx context.Context, g *agent, args []string) error {
+			if err := g.checkPool(ctx, want.pool); err != nil {
+				return err
+			}
 			return a.createVolume(ctx, g, args[0], want.request())
 		}),
 	}
@@ -44,6 +47,16 @@ func (a *app) volumeCreate() *cobra.Command {
 	must(cmd.RegisterFlagCompletionFunc("size", cobra.NoFileCompletions))
 	must(cmd.RegisterFlagCompletionFunc("pool", a.completeFlag(a.poolNames)))
 	return cmd
+}
+
+// checkPool says that there is no pool of that name before CSI does, in whose words it is a parameter. An empty name
+// leaves the choice to the agent.
+func (g *agent) checkPool(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := g.pool(ctx, name)
+	return err
 }
 
 // request is what CSI is asked, but for the name.

@@ -145,10 +145,10 @@ func TestAgentsRefusalsBecomeOneSentence(t *testing.T) {
 
 func TestConfigurationThatIsNotInUseIsToldOf(t *testing.T) {
 	f, dir := startAgent(t)
-	f.info.ConfigProblem = "line 3: unknown key \"device\""
+	f.info.ConfigProblem = "config.yaml:2: no devices\nconfig.yaml:3: unknown key"
 	for _, command := range []string{"disk", "pool"} {
 		_, stderr, code := loam(t, dir, command, "list", "-o", "json")
-		if want := "warning: /etc/loam/config.yaml is not in use, but the last good version of it: line 3: unknown key \"device\"\n"; code != exitOK || stderr != want {
+		if want := "warning: /etc/loam/config.yaml is not in use, but the last good version of it:\n  config.yaml:2: no devices\n  config.yaml:3: unknown key\n"; code != exitOK || stderr != want {
 			t.Errorf("%s list: exit %d, %q; want %q", command, code, stderr, want)
 		}
 	}
