@@ -11,11 +11,11 @@ import (
 // names asks the agent for what may stand in some place of a command line.
 type names func(context.Context, *agent) ([]string, error)
 
-// completeArg offers the names that the agent knows for the n-th argument, and files for none. An agent that does not
+// completeFirst offers the names that the agent knows for the first argument, and files for none. An agent that does not
 // answer soon offers nothing: a shell has no place for its reasons.
-func (a *app) completeArg(n int, ask names) cobra.CompletionFunc {
+func (a *app) completeFirst(ask names) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) != n {
+		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return a.offer(cmd, ask), cobra.ShellCompDirectiveNoFileComp
@@ -46,7 +46,7 @@ func (a *app) offer(cmd *cobra.Command, ask names) []string {
 
 func (a *app) poolNames(ctx context.Context, g *agent) ([]string, error) {
 	pools, err := g.admin.Pools(ctx)
-	var found []string
+	found := make([]string, 0, len(pools))
 	for _, p := range pools {
 		found = append(found, p.Name+"\t"+p.Available.String()+" available")
 	}
@@ -56,7 +56,7 @@ func (a *app) poolNames(ctx context.Context, g *agent) ([]string, error) {
 func (a *app) volumeNames(kinds ...admin.Kind) names {
 	return func(ctx context.Context, g *agent) ([]string, error) {
 		volumes, err := g.admin.Volumes(ctx)
-		var found []string
+		found := make([]string, 0, len(volumes))
 		for _, v := range only(volumes, kinds...) {
 			found = append(found, v.Name+"\t"+string(v.Kind)+", "+v.Size.String())
 		}

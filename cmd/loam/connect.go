@@ -28,7 +28,7 @@ func (a *app) ask(what string, f func(ctx context.Context, g *agent, args []stri
 		ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
 		defer cancel()
 		what := strings.Join(append([]string{what}, args[:min(1, len(args))]...), " ")
-		return a.fail(what, a.connect(ctx, func(g *agent) error { return f(ctx, g, args) }))
+		return a.fail(ctx, what, a.connect(ctx, func(g *agent) error { return f(ctx, g, args) }))
 	}
 }
 
@@ -43,7 +43,7 @@ func (a *app) connect(ctx context.Context, f func(*agent) error) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := admin.NewClient(admin.SocketBeside(a.socket))
 	defer client.Close()
 	info, err := client.Info(ctx)

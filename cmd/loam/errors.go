@@ -52,7 +52,7 @@ func explain(err error) (message string, code int) {
 
 // fail turns what asking the agent failed with into a failure that says what to do next. what is what was tried, as in
 // "create volume data".
-func (a *app) fail(what string, err error) error {
+func (a *app) fail(ctx context.Context, what string, err error) error {
 	if _, ok := errors.AsType[failure](err); ok || err == nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (a *app) fail(what string, err error) error {
 	if c, ok := errors.AsType[coded](err); ok {
 		s := c.GRPCStatus()
 		if s.Code() == codes.Unavailable {
-			if err := a.probe(context.Background()); err != nil {
+			if err := a.probe(context.WithoutCancel(ctx)); err != nil {
 				return a.unreachable(err)
 			}
 		}
@@ -98,8 +98,9 @@ func (a *app) answered(s *status.Status) string {
 		return s.Message() + " (try again shortly)"
 	case codes.Internal, codes.Unknown:
 		return s.Message() + " (the agent's log says more)"
+	default:
+		return s.Message()
 	}
-	return s.Message()
 }
 
 const interrupted = "interrupted (the agent finishes what it began)"

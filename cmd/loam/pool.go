@@ -30,7 +30,7 @@ they may take.`)
 		&cobra.Command{
 			Use: "show POOL", Short: "Show one pool in full: room, health and disks",
 			Args:              words("POOL"),
-			ValidArgsFunction: a.completeArg(0, a.poolNames),
+			ValidArgsFunction: a.completeFirst(a.poolNames),
 			RunE:              a.ask("show pool", a.showPool),
 		},
 	)

@@ -37,7 +37,7 @@ func (a *app) agentVersion(ctx context.Context) string {
 		version = fmt.Sprintf("%s, node %s, on %s", g.info.Version, g.info.Node, a.socket)
 		return nil
 	})
-	if f, ok := errors.AsType[failure](a.fail("ask the agent", err)); ok {
+	if f, ok := errors.AsType[failure](a.fail(ctx, "ask the agent", err)); ok {
 		return f.Error()
 	}
 	return version

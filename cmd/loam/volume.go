@@ -70,7 +70,7 @@ func only(all []admin.Volume, kinds ...admin.Kind) []admin.Volume {
 }
 
 func ids(all []admin.Volume) []string {
-	var found []string
+	found := make([]string, 0, len(all))
 	for _, v := range all {
 		found = append(found, v.ID)
 	}

@@ -52,7 +52,7 @@ func (a *app) deleteVolumes(ctx context.Context, g *agent, args []string) error 
 	}
 	for i, v := range doomed {
 		if err := g.delete(ctx, v); err != nil {
-			return a.fail("delete "+v.Name, err)
+			return a.fail(ctx, "delete "+v.Name, err)
 		}
 		if a.output.value != outputJSON {
 			if err := a.print(v, []string{v.Name}, func(w io.Writer) {

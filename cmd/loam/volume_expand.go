@@ -20,7 +20,7 @@ unmounting; otherwise when it is mounted next. A volume never shrinks.`,
 		Example: `  loam volume expand data --size 20Gi     to 20 GiB
   loam volume expand data --size +5Gi     by 5 GiB`,
 		Args:              words("VOLUME"),
-		ValidArgsFunction: a.completeArg(0, a.volumeNames(admin.KindVolume)),
+		ValidArgsFunction: a.completeFirst(a.volumeNames(admin.KindVolume)),
 		RunE: a.ask("expand volume", func(ctx context.Context, g *agent, args []string) error {
 			return a.expandVolume(ctx, g, args[0], to)
 		}),

@@ -48,7 +48,7 @@ plugins/loam.storage/staging of the kubelet's directory), as CSI has it.`,
 			if len(args) == 1 {
 				return nil, cobra.ShellCompDirectiveFilterDirs
 			}
-			return a.completeArg(0, a.volumeNames(admin.KindVolume))(cmd, args, typed)
+			return a.completeFirst(a.volumeNames(admin.KindVolume))(cmd, args, typed)
 		},
 		RunE: a.ask("mount volume", func(ctx context.Context, g *agent, args []string) error {
 			return a.mountVolume(ctx, g, args[0], want)

@@ -34,7 +34,7 @@ use. They share blocks until one of them changes.`,
 // copyCommand completes a command that makes a volume of something of that kind.
 func (a *app) copyCommand(from admin.Kind, cmd *cobra.Command) *cobra.Command {
 	var to size
-	cmd.ValidArgsFunction = a.completeArg(0, a.volumeNames(from))
+	cmd.ValidArgsFunction = a.completeFirst(a.volumeNames(from))
 	cmd.RunE = a.ask(cmd.Name(), func(ctx context.Context, g *agent, args []string) error {
 		source, err := g.find(ctx, args[0], from)
 		if err != nil {

@@ -16,7 +16,7 @@ func (a *app) volumeShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME", Short: "Show one volume or snapshot in full",
 		Args:              words("NAME"),
-		ValidArgsFunction: a.completeArg(0, a.volumeNames()),
+		ValidArgsFunction: a.completeFirst(a.volumeNames()),
 		RunE: a.ask("show volume", func(ctx context.Context, g *agent, args []string) error {
 			all, err := g.admin.Volumes(ctx)
 			if err != nil {

@@ -18,7 +18,7 @@ func (a *app) volumeSnapshot() *cobra.Command {
 costs nothing until the volume changes. "restore" makes a volume of it, "delete" removes it.`,
 		Example:           "  loam volume snapshot data data-monday",
 		Args:              words("VOLUME", "NAME"),
-		ValidArgsFunction: a.completeArg(0, a.volumeNames(admin.KindVolume)),
+		ValidArgsFunction: a.completeFirst(a.volumeNames(admin.KindVolume)),
 		RunE:              a.ask("take a snapshot of", a.takeSnapshot),
 	}
 }

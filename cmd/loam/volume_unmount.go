@@ -21,7 +21,7 @@ func (a *app) volumeUnmount() *cobra.Command {
 		Long: `Unmounts a volume from every path that "mount" put it on, and removes those paths. A volume
 that a pod uses is left alone: its kubelet unmounts it when the pod ends.`,
 		Args:              words("VOLUME"),
-		ValidArgsFunction: a.completeArg(0, a.volumeNames(admin.KindVolume)),
+		ValidArgsFunction: a.completeFirst(a.volumeNames(admin.KindVolume)),
 		RunE:              a.ask("unmount volume", a.unmountVolume),
 	}
 }

@@ -62,7 +62,7 @@ func ask[T any](ctx context.Context, c *Client, path string) (body T, err error)
 	if err != nil {
 		return body, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	decoder := json.NewDecoder(resp.Body)
 	if resp.StatusCode != http.StatusOK {
 		var f failure

@@ -46,7 +46,7 @@ func startAgent(loam, config string) (*agent, error) {
 func (a *agent) gone() error {
 	select {
 	case <-a.ended:
-		return fmt.Errorf("the agent ended by itself (%v)", a.err)
+		return fmt.Errorf("the agent ended by itself: %v", a.process.ProcessState)
 	default:
 		return nil
 	}

@@ -26,8 +26,9 @@ func main() {
 	loam := flag.String("loam", "bin/loam", "`PATH` of the loam binary")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *loam, newScreen(os.Stdout)); err != nil {
+	err := run(ctx, *loam, newScreen(os.Stdout))
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 		os.Exit(1)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,8 +117,11 @@ func (d *demo) ready(ctx context.Context) error {
 			return err
 		}
 		p, err := d.pool(ctx)
-		if last = err; err == nil && p.Ready {
+		if err == nil && p.Ready {
 			return nil
+		}
+		if last = err; err == nil {
+			last = errors.New(p.Problem)
 		}
 		select {
 		case <-ctx.Done():
@@ -125,7 +129,7 @@ func (d *demo) ready(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("the pool is not ready within a minute (%v)", last)
+	return fmt.Errorf("the pool is not ready within a minute: %w", last)
 }
 
 func (d *demo) listDisks(ctx context.Context) (string, error) {
@@ -191,8 +195,8 @@ func (d *demo) showRoom(ctx context.Context) (string, error) {
 }
 
 func (d *demo) grow(ctx context.Context) (string, error) {
-	// More than the volume has room for: without the growth, the writer runs out of space.
-	w := &writer{path: data + "/log", least: 96}
+	// In all, more than the volume has room for: without the growth, the writer would run out of space.
+	w := &writer{path: data + "/log", before: 48, least: 96}
 	stop := make(chan struct{})
 	var both errgroup.Group
 	both.Go(func() error { return w.write(stop) })
@@ -209,7 +213,7 @@ func (d *demo) grow(ctx context.Context) (string, error) {
 	if err := w.verify(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d MiB written meanwhile, every byte right; longest wait for 1 MiB %d ms", w.blocks, w.longest.Milliseconds()), nil
+	return fmt.Sprintf("%d MiB written, %d while it grew, every byte right; 1 MiB took %d ms at most", w.blocks, w.during, w.longest.Milliseconds()), nil
 }
 
 func (d *demo) snapshot(ctx context.Context) (string, error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,14 +14,16 @@ import (
 // blockSize is what the writer writes and syncs at a time.
 const blockSize = 1 << 20
 
-// pace is the time between blocks before the stop, as of a log: what there is to grow into must not be full before.
+// pace is the time between blocks before the stop, as of a log.
 const pace = 100 * time.Millisecond
 
 // writer writes blocks whose contents follow from their number, each synced, so that every byte can be checked later.
 type writer struct {
 	path    string
-	least   int           // blocks to write at least
+	before  int           // blocks to write before the stop at most
+	least   int           // blocks to write at least, in all
 	blocks  int           // written so far
+	during  int           // written before the stop
 	longest time.Duration // of all waits for a block to be on the disk
 }
 
@@ -34,14 +35,7 @@ func (w *writer) write(stop <-chan struct{}) error {
 	}
 	defer f.Close()
 	block := make([]byte, blockSize)
-	for {
-		select {
-		case <-stop:
-			if w.blocks >= w.least {
-				return f.Close()
-			}
-		case <-time.After(pace):
-		}
+	for !w.pause(stop) || w.blocks < w.least {
 		fill(block, w.blocks)
 		began := time.Now()
 		if _, err := f.Write(block); err != nil {
@@ -52,6 +46,23 @@ func (w *writer) write(stop <-chan struct{}) error {
 		}
 		w.longest = max(w.longest, time.Since(began))
 		w.blocks++
+	}
+	return f.Close()
+}
+
+// pause waits until the next block is due, and says whether stop is closed. With nothing more to write before that, it
+// waits for it.
+func (w *writer) pause(stop <-chan struct{}) (stopped bool) {
+	var due <-chan time.Time
+	if w.blocks < w.before {
+		due = time.After(pace)
+	}
+	select {
+	case <-stop:
+		return true
+	case <-due:
+		w.during = w.blocks + 1
+		return false
 	}
 }
 
@@ -80,8 +91,8 @@ func (w *writer) verify() error {
 			return fmt.Errorf("%s: block %d of %d is not what was written", w.path, n, w.blocks)
 		}
 	}
-	if _, err := f.Read(got); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s is longer than the %d blocks that were written (%v)", w.path, w.blocks, err)
+	if n, _ := f.Read(got); n > 0 {
+		return fmt.Errorf("%s is longer than the %d blocks that were written", w.path, w.blocks)
 	}
 	return nil
 }
