@@ -39,7 +39,7 @@ func run(args []string) int {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT) // a Go program answers it with its stacks, so the command shall have it
 	options.Signals = quit
-	ctx, stop := endOnSignal()
+	ctx, stop := endOnSignal(options)
 	defer stop()
 	status, err := machine.Run(ctx, options)
 	if err != nil {
@@ -73,11 +73,16 @@ type endedBy struct{ signal syscall.Signal }
 func (e endedBy) Error() string { return "ended by signal: " + e.signal.String() }
 
 // endOnSignal gives a context that ends with a signal to this program. After stop, the signals do what they do by
-// default.
-func endOnSignal() (ctx context.Context, stop func()) {
+// default. On a terminal and this machine's own kernel, Ctrl-C reaches the command too, and is its own affair.
+func endOnSignal(options machine.Options) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	interrupts := signals
+	if options.Kernel == machine.Host && options.Terminal != nil {
+		interrupts = make(chan os.Signal, 1)
+	}
+	signal.Notify(interrupts, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -88,6 +93,7 @@ func endOnSignal() (ctx context.Context, stop func()) {
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(interrupts)
 		close(done)
 	}
 }

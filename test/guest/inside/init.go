@@ -18,26 +18,23 @@ import (
 	"github.com/loam-storage/loam/test/guest/wire"
 )
 
-// InitVariable, set to anything on a kernel's command line, marks a guest's. Linux passes parameters that it does not
-// know to init as its environment: Documentation/admin-guide/kernel-parameters.rst.
-const InitVariable = "LOAM_GUEST_INIT"
-
 // IsInit says whether this process is a guest's first one: a program that starts guests calls RunInit then, before
 // anything else.
 func IsInit() bool {
-	return os.Getpid() == 1 && os.Getenv(InitVariable) != ""
+	return os.Getpid() == 1 && os.Getenv(wire.InitVariable) != ""
 }
 
 // RunInit runs the guest's one command and powers off. It does not return.
 func RunInit() {
 	defer powerOff()
-	line, err := openLine()
+	share := wire.FileShare(os.Getenv(wire.InitVariable))
+	line, err := openLine(share)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest: no line to the host:", err)
 		return
 	}
 	out := wire.NewSender(line)
-	status, err := serve(bufio.NewReader(reader{line, out}), out)
+	status, err := serve(share, bufio.NewReader(reader{line, out}), out)
 	if err != nil {
 		_ = out.Send(wire.Failed, []byte(err.Error()))
 	} else {
@@ -47,7 +44,7 @@ func RunInit() {
 }
 
 // serve takes the host's order and carries it out.
-func serve(line io.Reader, out *wire.Sender) (int, error) {
+func serve(share wire.FileShare, line io.Reader, out *wire.Sender) (int, error) {
 	if err := out.Send(wire.Ready, nil); err != nil {
 		return 0, err
 	}
@@ -59,7 +56,7 @@ func serve(line io.Reader, out *wire.Sender) (int, error) {
 	if err := json.Unmarshal(payload, &order); err != nil || kind != wire.Start {
 		return 0, fmt.Errorf("not an order (frame %d): %v", kind, err)
 	}
-	if err := prepare(order); err != nil {
+	if err := prepare(share, order); err != nil {
 		return 0, err
 	}
 	if err := out.Send(wire.Started, nil); err != nil {
@@ -69,11 +66,11 @@ func serve(line io.Reader, out *wire.Sender) (int, error) {
 }
 
 // prepare makes the kernel a machine: modules, files, devices, the loopback interface.
-func prepare(order wire.Command) error {
-	if err := loadModules(order.Share); err != nil {
+func prepare(share wire.FileShare, order wire.Command) error {
+	if err := mountRoot(share, order); err != nil {
 		return err
 	}
-	if err := mountRoot(order); err != nil {
+	if err := loadModules(installedModules, deviceModules); err != nil {
 		return err
 	}
 	if err := configureLVM(); err != nil {

@@ -12,28 +12,40 @@ import (
 	"github.com/loam-storage/loam/test/guest/wire"
 )
 
-// wanted are the modules that tests of volumes need. Anything else is a modprobe away: the kernel's own modules
-// appear under /lib/modules in the guest.
-var wanted = []string{
-	"overlay", "loop",
-	"dm-mod", "dm-thin-pool", "dm-snapshot", "dm-mirror", "dm-flakey", "dm-delay",
+// deviceModules are what tests of volumes need. Anything else is a modprobe away, and the kernel itself calls it.
+var deviceModules = []string{
+	"loop", "dm-mod", "dm-thin-pool", "dm-snapshot", "dm-mirror", "dm-flakey", "dm-delay",
 }
 
-// loadModules inserts the wanted modules in the order of their dependencies.
-func loadModules(share wire.FileShare) error {
-	folder, err := moduleFolder()
-	if err != nil {
+// EarlyModules are what it takes to see the host's files, before which there are no other modules than those that an
+// initramfs holds.
+func EarlyModules(share wire.FileShare) []string {
+	if share == wire.VirtioFS {
+		return []string{"virtio_pci", "virtio_console", "virtio_blk", "virtiofs", "overlay"}
+	}
+	return []string{"overlay"}
+}
+
+// installedModules is where modprobe(8) looks for modules.
+const installedModules = "/lib/modules"
+
+// loadModules inserts the named modules of the running kernel in the order of their dependencies, but for those that
+// it has built in. The modules are below parent, in a folder for each kernel release.
+func loadModules(parent string, names []string) error {
+	var system unix.Utsname
+	if err := unix.Uname(&system); err != nil {
 		return err
 	}
+	folder := filepath.Join(parent, unix.ByteSliceToString(system.Release[:]))
 	listing, err := os.ReadFile(filepath.Join(folder, "modules.dep"))
 	if err != nil {
 		return fmt.Errorf("which kernel modules exist: %w", err)
 	}
-	names := wanted
-	if share == wire.VirtioFS {
-		names = append([]string{"virtiofs"}, wanted...)
+	builtIn, err := os.ReadFile(filepath.Join(folder, "modules.builtin"))
+	if err != nil {
+		return fmt.Errorf("which kernel modules are built in: %w", err)
 	}
-	paths, err := module.LoadOrder(string(listing), names)
+	paths, err := module.LoadOrder(string(listing), string(builtIn), names)
 	if err != nil {
 		return err
 	}
@@ -43,22 +55,6 @@ func loadModules(share wire.FileShare) error {
 		}
 	}
 	return nil
-}
-
-// moduleFolder is where the running kernel's modules are: Debian keeps User Mode Linux's apart.
-func moduleFolder() (string, error) {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return "", err
-	}
-	release := unix.ByteSliceToString(name.Release[:])
-	for _, parent := range []string{"/usr/lib/uml/modules", "/lib/modules", "/usr/lib/modules"} {
-		folder := filepath.Join(parent, release)
-		if _, err := os.Stat(filepath.Join(folder, "modules.dep")); err == nil {
-			return folder, nil
-		}
-	}
-	return "", fmt.Errorf("no modules for kernel %s", release)
 }
 
 // insert loads one module; one that is there already is fine.

@@ -17,39 +17,50 @@ const stage = "/tmp"
 
 // mountRoot makes "/" the host's files with an overlay in memory: programs may write anywhere, and nothing reaches the
 // host but what goes to the directories that the order names as writable. See Documentation/filesystems/overlayfs.rst.
-func mountRoot(order wire.Command) error {
-	if err := mount("tmpfs", stage, "tmpfs", 0, "size=80%"); err != nil {
+func mountRoot(share wire.FileShare, order wire.Command) error {
+	lower, err := mountHostFiles(share)
+	if err != nil {
 		return err
 	}
 	root := filepath.Join(stage, "root")
-	for _, name := range []string{"host", "upper", "work", "root"} {
-		if err := os.Mkdir(filepath.Join(stage, name), 0o755); err != nil {
-			return err
-		}
-	}
-	lower := "/" // User Mode Linux boots from the host's files
-	if order.Share == wire.VirtioFS {
-		lower = filepath.Join(stage, "host")
-		if err := mount("host", lower, "virtiofs", 0, ""); err != nil {
-			return err
-		}
-	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, stage, stage)
 	if err := mount("overlay", root, "overlay", 0, options); err != nil {
 		return err
 	}
 	for _, folder := range order.Writable {
-		if err := mountWritable(order.Share, lower, folder, root); err != nil {
+		if err := mountWritable(share, lower, folder, root); err != nil {
 			return err
 		}
 	}
 	if err := mountKernelFiles(root); err != nil {
 		return err
 	}
-	if err := linkModules(root); err != nil {
+	if err := linkModules(root, order.Modules); err != nil {
 		return err
 	}
-	return enter(root)
+	return enter(share, root)
+}
+
+// mountHostFiles gives the folder that shows the host's files. A kernel of User Mode Linux booted from them.
+func mountHostFiles(share wire.FileShare) (string, error) {
+	if share == wire.HostFS {
+		if err := loadModules("/usr/lib/uml/modules", EarlyModules(share)); err != nil {
+			return "", err
+		}
+	}
+	if err := mount("tmpfs", stage, "tmpfs", 0, "size=80%"); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"host", "upper", "work", "root"} {
+		if err := os.Mkdir(filepath.Join(stage, name), 0o755); err != nil {
+			return "", err
+		}
+	}
+	if share == wire.HostFS {
+		return "/", nil
+	}
+	host := filepath.Join(stage, "host")
+	return host, mount(wire.ShareTag, host, "virtiofs", 0, "")
 }
 
 // mountWritable shows one folder of the host as it is, so that what is written there stays.
@@ -108,12 +119,8 @@ func mountDevices(path string) error {
 }
 
 // linkModules puts the kernel's modules where modprobe(8), also when the kernel calls it, looks for them.
-func linkModules(root string) error {
-	folder, err := moduleFolder()
-	if err != nil {
-		return err
-	}
-	link := filepath.Join(root, "/lib/modules", filepath.Base(folder))
+func linkModules(root, folder string) error {
+	link := filepath.Join(root, installedModules, filepath.Base(folder))
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
 	}
@@ -124,10 +131,20 @@ func linkModules(root string) error {
 }
 
 // enter makes root the root of everything: pivot_root(2), "pivot_root(".", ".")". After a chroot alone, a container
-// runtime's own pivot_root would land outside.
-func enter(root string) error {
+// runtime's own pivot_root would land outside. An initramfs cannot be pivoted away from, only covered:
+// Documentation/filesystems/ramfs-rootfs-initramfs.rst.
+func enter(share wire.FileShare, root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
+	}
+	if share == wire.VirtioFS {
+		if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("cover the initramfs: %w", err)
+		}
+		if err := unix.Chroot("."); err != nil {
+			return fmt.Errorf("leave the initramfs: %w", err)
+		}
+		return os.Chdir("/")
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)

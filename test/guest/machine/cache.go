@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // cacheFolder is .cache/guest beside the go.mod of the module that contains dir, or, when there is none to write to, a
@@ -13,7 +15,7 @@ func cacheFolder(dir string) (string, error) {
 	for parent := dir; ; parent = filepath.Dir(parent) {
 		if _, err := os.Stat(filepath.Join(parent, "go.mod")); err == nil {
 			cache := filepath.Join(parent, ".cache", "guest")
-			if os.MkdirAll(cache, 0o755) == nil {
+			if os.MkdirAll(cache, 0o755) == nil && unix.Access(cache, unix.W_OK) == nil {
 				return cache, nil
 			}
 			break

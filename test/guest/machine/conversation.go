@@ -14,10 +14,11 @@ import (
 // guest is a kernel that is about to run as a process of this machine.
 type guest struct {
 	command   *exec.Cmd
+	log       *console // receives all that is printed beside the line
 	line      *os.File // our end of its serial line
 	kernelEnd *os.File // its end, which we close once it is running
 	bootTime  time.Duration
-	share     wire.FileShare
+	modules   string   // the folder of its modules
 	disks     []string // device nodes
 }
 
@@ -34,8 +35,7 @@ var (
 func converse(ctx context.Context, options Options, g guest) (int, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	var log console
-	g.command.Stdout, g.command.Stderr = &log, &log
+	g.command.Stdout, g.command.Stderr = g.log, g.log
 	c := newConversation(options, g, end)
 	kernel, err := startProcess(options.Init, g.command)
 	_ = g.kernelEnd.Close()
@@ -54,7 +54,7 @@ func converse(ctx context.Context, options Options, g guest) (int, error) {
 	if err != nil {
 		kernel.kill()
 		<-kernel.ended
-		return 0, explain(err, &log)
+		return 0, explain(err, g.log)
 	}
 	if !kernel.endsWithin(powerOffTime) {
 		options.say("the guest did not power off in %v and was killed; what it had not written to its disks is lost", powerOffTime)

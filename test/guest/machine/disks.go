@@ -76,14 +76,20 @@ func openDisk(disk Disk) (*os.File, error) {
 	if disk.Image != "" {
 		return openImage(disk.Image)
 	}
-	file, err := os.CreateTemp("", "guest-disk-*")
+	file, err := openNameless("guest-disk-*")
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(file.Name()); err != nil {
+	return file, file.Truncate(disk.Size)
+}
+
+// openNameless makes a file that is gone once it is closed.
+func openNameless(pattern string) (*os.File, error) {
+	file, err := os.CreateTemp("", pattern)
+	if err != nil {
 		return nil, err
 	}
-	return file, file.Truncate(disk.Size)
+	return file, os.Remove(file.Name())
 }
 
 // openImage opens a disk image and keeps two guests from writing to the same one.

@@ -36,9 +36,9 @@ func ParseKernel(name string) (Kernel, error) {
 
 // Options say what to run.
 type Options struct {
-	Kernel   Kernel
+	Kernel   Kernel // "": UML
 	Disks    []Disk
-	Memory   int64         // bytes
+	Memory   int64         // bytes; 0: 1 GiB
 	Timeout  time.Duration // 0: none
 	Writable []string      // directories whose changes stay; all others are kept in the guest's memory and forgotten
 
@@ -94,10 +94,12 @@ func Run(ctx context.Context, options Options) (int, error) {
 		defer cancel()
 	}
 	switch options.Kernel {
-	case UML:
-		return runUML(ctx, options)
+	case QEMU:
+		return runQEMU(ctx, options)
+	case Host:
+		return runHost(ctx, options)
 	default:
-		return 0, fmt.Errorf("no kernel called %q: choose %s, %s or %s", options.Kernel, UML, QEMU, Host)
+		return runUML(ctx, options)
 	}
 }
 
@@ -126,6 +128,12 @@ func (o *Options) complete() error {
 			return err
 		}
 		o.Init = self
+	}
+	if o.Kernel == "" {
+		o.Kernel = UML
+	}
+	if o.Memory == 0 {
+		o.Memory = 1 << 30
 	}
 	if o.Memory < minMemory {
 		return fmt.Errorf("a guest needs at least %d MiB of memory", minMemory>>20)

@@ -16,7 +16,7 @@ import (
 func (c *conversation) start() error {
 	order := wire.Command{
 		Args: c.options.Args, Env: environment(c.options.Env, c.options.Kernel, c.guest.disks), Dir: c.options.Dir,
-		Writable: c.options.Writable, Disks: c.guest.disks, Share: c.guest.share,
+		Writable: c.options.Writable, Disks: c.guest.disks, Modules: c.guest.modules,
 	}
 	if file := c.options.Terminal; file != nil {
 		size, err := windowSize(file)

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/loam-storage/loam/test/guest/inside"
 	"github.com/loam-storage/loam/test/guest/wire"
 )
 
@@ -31,6 +32,10 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	if err := options.ensure(ctx, append([]debianPackage{{"user-mode-linux", umlKernel}}, guestTools...)); err != nil {
 		return 0, err
 	}
+	modules, err := umlModules(ctx)
+	if err != nil {
+		return 0, err
+	}
 	disks, err := openDisks(options.Disks)
 	if err != nil {
 		return 0, err
@@ -48,7 +53,7 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	args := []string{
 		"mem=" + strconv.FormatInt(options.Memory>>20, 10) + "M",
 		"rootfstype=hostfs", "rootflags=/", "ro", fmt.Sprintf("init=%q", options.Init),
-		inside.InitVariable + "=1", "con=null", "ssl=null", "con0=null,fd:1", "ssl0=fd:3", "noreboot", "quiet",
+		fmt.Sprintf("%s=%s", wire.InitVariable, wire.HostFS), "con=null", "ssl=null", "con0=null,fd:1", "ssl0=fd:3", "noreboot", "quiet",
 		"uml_dir=/dev/null/", // nowhere: it would leave a folder in the home directory
 	}
 	var nodes []string
@@ -61,8 +66,18 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	command.ExtraFiles = files
 	command.Env = memoryFolder(options.Memory)
 	return converse(ctx, options, guest{
-		command: command, line: line, kernelEnd: kernelEnd, bootTime: umlBootTime, share: wire.HostFS, disks: nodes,
+		command: command, log: &console{}, line: line, kernelEnd: kernelEnd,
+		bootTime: umlBootTime, modules: modules, disks: nodes,
 	})
+}
+
+// umlModules is where Debian keeps the modules of this kernel, whose release it tells.
+func umlModules(ctx context.Context) (string, error) {
+	output, err := exec.CommandContext(ctx, umlKernel, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask User Mode Linux for its release: %w", err)
+	}
+	return filepath.Join("/usr/lib/uml/modules", strings.TrimSpace(string(output))), nil
 }
 
 // memoryFolder says where User Mode Linux keeps its memory, a file without a name. It takes /dev/shm by itself, and

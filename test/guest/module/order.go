@@ -1,50 +1,46 @@
-// Package module reads modules.dep (depmod(8), modprobe(8)) and says which files of a kernel to load, in which order,
+// Package module reads what depmod(8) wrote, modules.dep and modules.builtin, and says which files of a kernel to load, in which order,
 // so that neither a guest's init nor the maker of an initramfs needs modprobe.
 package module
 
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
-// LoadOrder gives the files, relative to the folder of modules.dep, that load the named modules: each after
-// everything it depends on, none twice. Hyphens and underscores in names are the same, as for modprobe. A name that
-// modules.dep does not list is an error, so ask for modules that the kernel has built in with Known.
-func LoadOrder(modulesDep string, names []string) ([]string, error) {
+// LoadOrder gives the files, relative to the folder of modules.dep, that load the named modules: each after everything
+// it depends on, none twice. Those that modules.builtin lists need no loading; a name in neither list is an error.
+// Hyphens and underscores in names are the same, as for modprobe.
+func LoadOrder(modulesDep, modulesBuiltin string, names []string) ([]string, error) {
 	lines := parse(modulesDep)
-	var order []string
-	seen := map[string]bool{}
-	add := func(file string) {
-		if !seen[file] {
-			seen[file] = true
-			order = append(order, file)
-		}
+	builtIn := map[string]bool{}
+	for file := range strings.Lines(modulesBuiltin) {
+		builtIn[canonical(file)] = true
 	}
+	var order []string
 	for _, name := range names {
+		if builtIn[canonical(name)] {
+			continue
+		}
 		line, ok := lines[canonical(name)]
 		if !ok {
-			return nil, fmt.Errorf("kernel module %s is not in modules.dep", name)
+			return nil, fmt.Errorf("the kernel has no module %s", name)
 		}
 		// depmod lists a module's needs transitively, the deepest last.
-		for i := len(line.needs) - 1; i >= 0; i-- {
-			add(line.needs[i])
+		for _, file := range slices.Backward(line.needs) {
+			order = appendNew(order, file)
 		}
-		add(line.file)
+		order = appendNew(order, line.file)
 	}
 	return order, nil
 }
 
-// Known keeps the names that modules.dep lists; the others are built in, or missing.
-func Known(modulesDep string, names []string) []string {
-	lines := parse(modulesDep)
-	var known []string
-	for _, name := range names {
-		if _, ok := lines[canonical(name)]; ok {
-			known = append(known, name)
-		}
+func appendNew(list []string, file string) []string {
+	if slices.Contains(list, file) {
+		return list
 	}
-	return known
+	return append(list, file)
 }
 
 type entry struct {

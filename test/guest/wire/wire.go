@@ -43,6 +43,12 @@ const LineWindow = 3 << 10
 // Linux bounds by 2 MiB or so.
 const maxFrame = 16 << 20
 
+// ShareTag is the name under which a virtual machine finds the host's files.
+const ShareTag = "host"
+
+// PortName is the name of the virtio-serial port that is a virtual machine's line.
+const PortName = "guest"
+
 // Size is a terminal's size in characters.
 type Size struct{ Rows, Columns uint16 }
 
@@ -51,11 +57,15 @@ type Command struct {
 	Args     []string // Args[0] is looked up in PATH
 	Env      []string
 	Dir      string
-	Writable []string  // directories of the host that the command may write to
-	Terminal *Size     // the command gets a terminal; nil: pipes
-	Disks    []string  // device nodes, given to the command as LOAM_DISKS
-	Share    FileShare // how the host's files are reached
+	Writable []string // directories of the host that the command may write to
+	Modules  string   // where among the host's files the guest kernel's modules are
+	Disks    []string // device nodes that must be there
+	Terminal *Size    // the command gets a terminal; nil: pipes
 }
+
+// InitVariable on a kernel's command line marks a guest's; its value is the FileShare. Linux passes parameters that it
+// does not know to init as its environment: Documentation/admin-guide/kernel-parameters.rst.
+const InitVariable = "LOAM_GUEST_INIT"
 
 // FileShare names the file system that shows the host's files to a guest.
 type FileShare string
