@@ -41,7 +41,9 @@ func (p *Pools) BringUp(ctx context.Context, c config.Config) {
 func (p *Pools) LookAgain(ctx context.Context) {
 	seen, err := p.scanner.Scan(ctx)
 	if err != nil {
-		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
+		if ctx.Err() == nil {
+			p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
+		}
 		return
 	}
 	if disk.Same(seen, p.seen) && !p.troubled() {
@@ -70,6 +72,9 @@ func (p *Pools) look(ctx context.Context) {
 			}
 		}
 		survey, err = p.survey(ctx) // as it is now
+	}
+	if ctx.Err() != nil {
+		return // stopping: what was found is not the whole
 	}
 	if err != nil {
 		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)

@@ -171,7 +171,7 @@ func TestSnapshotRestoreAndCloneHoldWhatTheyCopied(t *testing.T) {
 			if got, now := checksum(t, where(cloneAt, fs), content), checksum(t, where(target, fs), content); got != now || got == old {
 				t.Errorf("the clone has checksum %s, its origin %s (%s before it was overwritten)", got, now, old)
 			}
-			if size := total(t, restoredAt, fs); size < 450*lvm.MiB {
+			if size := total(t, restoredAt, fs); size < 400*lvm.MiB { // the log of an xfs takes 64 MiB
 				t.Errorf("restored to 512 MiB, the volume shows %v", size)
 			}
 			for _, v := range []*csi.Volume{origin, restored, clone} {
