@@ -17,16 +17,16 @@ type GrowRequest struct {
 
 // Grow makes a mounted file system as large as its device, while it is in use; one that fills it costs no process.
 func Grow(ctx context.Context, r GrowRequest) error {
-	s, err := readSuperblock(r.Device)
-	if err != nil {
-		return err
-	}
 	device, err := deviceSize(r.Device)
 	if err != nil {
 		return err
 	}
+	size, err := r.size()
+	if err != nil {
+		return err
+	}
 	const block = 4 * lvm.KiB // both round down to whole blocks
-	if s.kind == r.Type && s.size+block > device {
+	if size+block > device {
 		return nil
 	}
 	name, args := "resize2fs", []string{"--", r.Device}
@@ -34,7 +34,14 @@ func Grow(ctx context.Context, r GrowRequest) error {
 		name, args = "xfs_growfs", []string{"-d", r.MountPoint}
 	}
 	if _, err := tool.Run(ctx, name, args...); err != nil {
-		return fmt.Errorf("growing the file system at %s from %v to %v: %w", r.MountPoint, s.size, device, err)
+		return fmt.Errorf("growing the file system at %s from %v to %v: %w", r.MountPoint, size, device, err)
 	}
 	return nil
+}
+
+func (r GrowRequest) size() (lvm.Bytes, error) {
+	if r.Type == XFS {
+		return sizeOfXFS(r.MountPoint)
+	}
+	return sizeOfExt4(r.Device)
 }

@@ -2,11 +2,10 @@ package filesystem
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
-	"k8s.io/mount-utils"
 )
 
 // Mount is a line of /proc/self/mountinfo (proc(5)).
@@ -25,35 +24,25 @@ func (m Mount) ReadOnly() bool {
 	return slices.Contains(m.Options, "ro") || slices.Contains(m.SuperOptions, "ro")
 }
 
-// mountInfo is where the kernel lists the mounts of this process's namespace.
-const mountInfo = "/proc/self/mountinfo"
-
-func mounts() ([]Mount, error) {
-	lines, err := mount.ParseMountInfo(mountInfo)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", mountInfo, err)
-	}
-	all := make([]Mount, 0, len(lines))
-	for _, l := range lines {
-		all = append(all, Mount{
-			Target: l.MountPoint, Source: l.Source, Type: l.FsType, Root: l.Root,
-			Major: uint32(l.Major), Minor: uint32(l.Minor), Options: l.MountOptions, SuperOptions: l.SuperOptions,
-		})
-	}
-	return all, nil
-}
-
-// Lookup returns the topmost mount at exactly that path.
+// Lookup returns the topmost mount at exactly that path. The kernel lists mounts by their real paths, and the root may be
+// a link: /var/lib/kubelet is one on nodes that keep it on a larger disk. Errors: ErrOutsideRoot.
 func (m Mounter) Lookup(target string) (found Mount, mounted bool, err error) {
-	if _, err := m.relative(target); err != nil {
+	rel, err := m.relative(target)
+	if err != nil {
 		return Mount{}, false, err
+	}
+	root, err := filepath.EvalSymlinks(m.Root)
+	if err != nil {
+		return Mount{}, false, fmt.Errorf("root %s: %w", m.Root, err)
 	}
 	all, err := mounts()
 	if err != nil {
 		return Mount{}, false, err
 	}
+	real := filepath.Join(root, rel)
 	for _, one := range slices.Backward(all) { // later lines are mounted over earlier ones
-		if one.Target == target {
+		if one.Target == real {
+			one.Target = target
 			return one, true, nil
 		}
 	}
@@ -77,6 +66,6 @@ func (m Mount) isNode(major, minor uint32) bool {
 		return false
 	}
 	var st unix.Stat_t
-	err := unix.Lstat(strings.TrimSuffix(m.Target, "\\040(deleted)"), &st)
+	err := unix.Lstat(m.Target, &st)
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Major(st.Rdev) == major && unix.Minor(st.Rdev) == minor
 }

@@ -38,13 +38,28 @@ func (m Mounter) relative(target string) (string, error) {
 	return rel, nil
 }
 
-// open opens what is at a target, beneath the root and through no symbolic link (openat2(2)). Errors: ErrOutsideRoot,
-// ErrSymlink, fs.ErrNotExist.
+// open opens what is at a target, beneath the root and through no symbolic link. Errors: ErrOutsideRoot, ErrSymlink,
+// fs.ErrNotExist.
 func (m Mounter) open(target string) (handle, error) {
 	rel, err := m.relative(target)
 	if err != nil {
 		return -1, err
 	}
+	return m.openBeneath(rel)
+}
+
+// openParent opens the folder that a target is in, which may be the root, and returns the target's name there.
+func (m Mounter) openParent(target string) (parent handle, name string, err error) {
+	rel, err := m.relative(target)
+	if err != nil {
+		return -1, "", err
+	}
+	parent, err = m.openBeneath(filepath.Dir(rel))
+	return parent, filepath.Base(rel), err
+}
+
+// openBeneath opens a path below the root (openat2(2)).
+func (m Mounter) openBeneath(rel string) (handle, error) {
 	root, err := unix.Open(m.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("opening root %s: %w", m.Root, err)
@@ -55,9 +70,9 @@ func (m Mounter) open(target string) (handle, error) {
 	})
 	switch {
 	case errors.Is(err, unix.ELOOP):
-		return -1, fmt.Errorf("%s: %w", target, ErrSymlink)
+		return -1, fmt.Errorf("%s: %w", filepath.Join(m.Root, rel), ErrSymlink)
 	case err != nil:
-		return -1, fmt.Errorf("opening %s: %w", target, err)
+		return -1, fmt.Errorf("opening %s: %w", filepath.Join(m.Root, rel), err)
 	}
 	return handle(fd), nil
 }
@@ -67,6 +82,9 @@ type handle int
 
 func (h handle) path() string { return fmt.Sprintf("/proc/self/fd/%d", int(h)) }
 
+// child is what has that name in an open folder. Its last step is resolved anew, so that it is for calls that follow no link.
+func (h handle) child(name string) string { return h.path() + "/" + name }
+
 func (h handle) close() { _ = unix.Close(int(h)) } // an O_PATH descriptor has nothing to lose
 
 // ensure opens a target, making it first, a folder or a file, when only its parent exists.
@@ -75,12 +93,11 @@ func (m Mounter) ensure(target string, file bool) (handle, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return h, err
 	}
-	parent, err := m.open(filepath.Dir(target))
+	parent, name, err := m.openParent(target)
 	if err != nil {
 		return -1, err
 	}
 	defer parent.close()
-	name := filepath.Base(target)
 	if file {
 		var fd int
 		if fd, err = unix.Openat(int(parent), name, unix.O_CREAT|unix.O_EXCL|unix.O_RDONLY|unix.O_CLOEXEC, 0o600); err == nil {

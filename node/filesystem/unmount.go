@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,21 +11,23 @@ import (
 // Unmount removes every mount at a target; none is fine, and so is a target that does not exist. Errors: ErrOutsideRoot,
 // ErrSymlink, ErrBusy.
 func (m Mounter) Unmount(target string) error {
+	parent, name, err := m.openParent(target) // of the folder it is in: a handle of the mount itself would keep it busy
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.close()
+	if parent.isLink(name) {
+		return fmt.Errorf("%s: %w", target, ErrSymlink)
+	}
 	for {
 		_, mounted, err := m.Lookup(target)
-		if err != nil {
+		if err != nil || !mounted {
 			return err
 		}
-		h, err := m.open(target) // for the links on the way; an open handle would keep the mount busy
-		if err == nil {
-			h.close()
-		} else if errors.Is(err, ErrSymlink) {
-			return err
-		}
-		if !mounted {
-			return nil
-		}
-		err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
+		err = unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("unmounting %s: %w", target, ErrBusy)
 		}
@@ -36,33 +37,68 @@ func (m Mounter) Unmount(target string) error {
 	}
 }
 
+// isLink says whether a name in an open folder is a symbolic link's. What cannot be looked at is none: it is a mount whose
+// device fails, and is to be unmounted all the more.
+func (h handle) isLink(name string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(int(h), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+}
+
 // Remove removes a target that Bind made and at which nothing is mounted any more: an empty folder, or the file that a
 // device node was bound to. None is fine. Errors: ErrNotEmpty, ErrOtherMount, ErrOutsideRoot, ErrSymlink.
 func (m Mounter) Remove(target string) error {
-	h, err := m.open(target)
+	parent, name, err := m.openParent(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	defer parent.close()
 	var st unix.Stat_t
-	err = unix.Fstat(int(h), &st)
-	h.close()
-	if err != nil {
-		return fmt.Errorf("%s: %w", target, err)
+	err = unix.Fstatat(int(parent), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil {
+		err = removable(st)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0 {
-		return fmt.Errorf("%s: %w", target, ErrNotEmpty)
+	if err == nil {
+		err = unix.Unlinkat(int(parent), name, removeFlag(st))
 	}
-	err = os.Remove(target)
-	switch {
-	case errors.Is(err, unix.ENOTEMPTY):
-		return fmt.Errorf("%s: %w", target, ErrNotEmpty)
-	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%s: %w", target, ErrOtherMount)
-	case errors.Is(err, fs.ErrNotExist):
+	return removed(target, err)
+}
+
+// removable refuses what Bind does not make: a link, a file with something in it, a device.
+func removable(st unix.Stat_t) error {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
 		return nil
+	case unix.S_IFLNK:
+		return ErrSymlink
+	case unix.S_IFBLK: // seen through the bind mount
+		return ErrOtherMount
+	case unix.S_IFREG:
+		if st.Size == 0 {
+			return nil
+		}
 	}
-	return err
+	return ErrNotEmpty
+}
+
+func removeFlag(st unix.Stat_t) int {
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return unix.AT_REMOVEDIR
+	}
+	return 0
+}
+
+func removed(target string, err error) error {
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, unix.ENOTEMPTY):
+		err = ErrNotEmpty
+	case errors.Is(err, unix.EBUSY):
+		err = ErrOtherMount
+	}
+	return fmt.Errorf("removing %s: %w", target, err)
 }
