@@ -89,9 +89,21 @@ func (p *Pools) survey(ctx context.Context) (disk.Survey, error) {
 		return disk.Survey{}, err
 	}
 	p.seen = seen
-	p.lvm.SetDevices(disk.Candidates(seen))
+	p.lvm.SetDevices(p.candidates(seen))
 	report, err := p.Report(ctx)
 	return disk.Survey{Disks: seen, Pools: p.All(), Report: report}, err
+}
+
+// candidates are the disks that LVM is asked about. A member of one of our groups stays among them as long as it is there,
+// also when it did not answer this time: a look that failed must not make a volume group disappear.
+func (p *Pools) candidates(seen []disk.Inspected) []string {
+	paths := disk.Candidates(seen)
+	for _, d := range seen {
+		if d.Err != nil && slices.Contains(p.members, d.Path) {
+			paths = append(paths, d.Path)
+		}
+	}
+	return paths
 }
 
 // bringUp is read → decide → act for one pool, under its group's lock.
@@ -136,7 +148,7 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 	}
 	vg, exists := s.Report.VolumeGroup(g.Name)
 	step := planGroup(c, vg, exists, claimable)
-	p.lvm.SetDevices(slices.Concat(disk.Candidates(s.Disks), claimable))
+	p.lvm.SetDevices(slices.Concat(p.candidates(s.Disks), claimable))
 	switch {
 	case step.create != nil:
 		p.log.InfoContext(ctx, "making volume group", "pool", c.Name, "group", g.Name, "disks", claimable)
@@ -176,6 +188,7 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 			devices = append(devices, g.Devices...)
 		}
 	}
+	p.members = devices
 	p.lvm.SetDevices(devices)
 	judged := make([]Judged, len(s.Disks))
 	for i, v := range disk.Assess(s) {

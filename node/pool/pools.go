@@ -27,7 +27,10 @@ type Pools struct {
 	lvm     LVM
 	log     *slog.Logger
 	scanner disk.Scanner
-	seen    []disk.Inspected // by the last scan; of the one goroutine that brings pools up
+
+	// Of the one goroutine that brings pools up, as of its last look:
+	seen    []disk.Inspected
+	members []string // disks of our groups
 
 	wipe chan struct{} // a thick volume waits to be wiped
 

@@ -54,8 +54,8 @@ func describe(t *testing.T, kind, disk string) {
 	config.Address = "unix://" + agent.Socket
 	config.TargetPath = agent.Dir + "/target"
 	config.StagingPath = agent.Dir + "/staging"
-	config.TestVolumeSize = int64(200 * lvm.MiB)
-	config.TestVolumeExpandSize = int64(300 * lvm.MiB)
+	config.TestVolumeSize = int64(32 * lvm.MiB)
+	config.TestVolumeExpandSize = int64(64 * lvm.MiB)
 	config.TestVolumeParameters = map[string]string{"pool": kind}
 	ginkgo.Describe(kind+" pool", func() { sanity.GinkgoTest(&config) })
 }
