@@ -55,29 +55,39 @@ run as root.`,
 
 func (a *app) env(key, fallback string) string { return cmp.Or(a.getenv(key), fallback) }
 
-// runAgent serves until the context ends. The socket may also come from the CSI orchestrator (CSI spec, "Configuration and
-// Operation": CSI_ENDPOINT), where nobody said it more plainly.
+// runAgent serves until the context ends.
 func (a *app) runAgent(ctx context.Context, o agentOptions, socketGiven bool) error {
-	socket := a.socket
-	if endpoint := a.getenv("CSI_ENDPOINT"); endpoint != "" && !socketGiven && a.getenv("LOAM_SOCKET") == "" {
-		path, ok := strings.CutPrefix(endpoint, "unix://")
-		if !ok || !strings.HasPrefix(path, "/") {
-			return usage("CSI_ENDPOINT is %q, and only unix:///PATH is served", endpoint)
-		}
-		socket = path
+	options, err := a.nodeOptions(o, socketGiven)
+	if err != nil {
+		return err
 	}
-	if o.node.NodeID == "" {
-		hostname, err := os.Hostname()
-		if err != nil {
-			return refuse("this host has no name: give the node one with --node-id (%w)", err)
-		}
-		o.node.NodeID = hostname
-	}
-	o.node.Socket, o.node.AdminSocket, o.node.Log = socket, admin.SocketBeside(socket), newLog(a.stderr, o)
-	if err := node.Run(ctx, o.node); err != nil {
+	if err := node.Run(ctx, options); err != nil {
 		return refuse("agent: %w", err)
 	}
 	return nil
+}
+
+// nodeOptions completes what the flags say. The socket may also come from the CSI orchestrator (CSI spec, "Configuration and
+// Operation": CSI_ENDPOINT), where nobody said it more plainly.
+func (a *app) nodeOptions(o agentOptions, socketGiven bool) (node.Options, error) {
+	n := o.node
+	n.Socket, n.Log = a.socket, newLog(a.stderr, o)
+	if endpoint := a.getenv("CSI_ENDPOINT"); endpoint != "" && !socketGiven && a.getenv("LOAM_SOCKET") == "" {
+		path, ok := strings.CutPrefix(endpoint, "unix://")
+		if !ok || !strings.HasPrefix(path, "/") {
+			return n, usage("CSI_ENDPOINT is %q, and only unix:///PATH is served", endpoint)
+		}
+		n.Socket = path
+	}
+	n.AdminSocket = admin.SocketBeside(n.Socket)
+	if n.NodeID == "" {
+		hostname, err := os.Hostname()
+		if err != nil {
+			return n, refuse("this host has no name: give the node one with --node-id (%w)", err)
+		}
+		n.NodeID = hostname
+	}
+	return n, nil
 }
 
 func newLog(w io.Writer, o agentOptions) *slog.Logger {
