@@ -5,7 +5,10 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +26,9 @@ type Options struct {
 	Dir    string // kept from an earlier agent, to start it again; "" for a new one
 
 	Observe func(lvm.Command) // told of every lvm process
+
+	KubeletDir string // "" for /
+	Binary     string // the loam binary, to run the agent as a process of its own, which can be killed; "" to run it here
 }
 
 // Agent is a running agent; it stops when its test ends, or by Stop.
@@ -32,6 +38,7 @@ type Agent struct {
 	Conn   *grpc.ClientConn
 	Admin  *admin.Client
 	Stop   func() // waits until it has ended
+	Kill   func() // SIGKILL, for an agent that is a process of its own
 }
 
 // NodeID is the name of the agent's node.
@@ -43,30 +50,18 @@ func Start(t testing.TB, o Options) Agent {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
+	if o.KubeletDir == "" {
+		o.KubeletDir = "/"
+	}
 	a := Agent{Dir: o.Dir, Socket: filepath.Join(o.Dir, "csi.sock")}
-	config := filepath.Join(o.Dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(o.Config), 0o600); err != nil {
+	if err := os.WriteFile(a.config(), []byte(o.Config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- node.Run(ctx, node.Options{
-			ConfigPath: config, NodeID: NodeID, Socket: a.Socket, AdminSocket: filepath.Join(o.Dir, "admin.sock"),
-			KubeletDir: "/", StateDir: filepath.Join(o.Dir, "state"), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-			Observe: o.Observe,
-		})
-	}()
-	stopped := false
-	a.Stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the agent ended with %v", err)
-		}
+	ended := make(chan struct{})
+	if o.Binary == "" {
+		a.Stop = a.runHere(t, o, ended)
+	} else {
+		a.Stop, a.Kill = a.runBinary(t, o, ended)
 	}
 	t.Cleanup(a.Stop)
 	conn, err := grpc.NewClient("unix://"+a.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("localhost"))
@@ -74,12 +69,70 @@ func Start(t testing.TB, o Options) Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	a.Conn, a.Admin = conn, admin.NewClient(filepath.Join(o.Dir, "admin.sock"))
+	a.Conn, a.Admin = conn, admin.NewClient(admin.SocketBeside(a.Socket))
 	a.wait(t, ended)
 	return a
 }
 
-func (a Agent) wait(t testing.TB, ended <-chan error) {
+func (a Agent) config() string { return filepath.Join(a.Dir, "config.yaml") }
+func (a Agent) state() string  { return filepath.Join(a.Dir, "state") }
+
+// runHere runs an agent in this process.
+func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(ended)
+		failed = node.Run(ctx, node.Options{
+			ConfigPath: a.config(), NodeID: NodeID, Socket: a.Socket, AdminSocket: admin.SocketBeside(a.Socket),
+			KubeletDir: o.KubeletDir, StateDir: a.state(), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Observe: o.Observe,
+		})
+	}()
+	return sync.OnceFunc(func() {
+		cancel()
+		<-done
+		if failed != nil {
+			t.Errorf("the agent ended with %v", failed)
+		}
+	})
+}
+
+// runBinary runs an agent as a process.
+func (a Agent) runBinary(t testing.TB, o Options, ended chan<- struct{}) (stop, kill func()) {
+	t.Helper()
+	cmd := exec.Command(o.Binary, "agent", "--config", a.config(), "--node-id", NodeID, "--socket", a.Socket,
+		"--kubelet-dir", o.KubeletDir, "--state-dir", a.state())
+	cmd.Stderr = testWriter{t}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(ended)
+		failed = cmd.Wait()
+	}()
+	killed := false
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have been killed
+		<-done
+		if failed != nil && !killed {
+			t.Errorf("the agent ended with %v", failed)
+		}
+	})
+	kill = func() {
+		killed = true
+		_ = cmd.Process.Kill()
+		stop()
+	}
+	return stop, kill
+}
+
+func (a Agent) wait(t testing.TB, ended <-chan struct{}) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
@@ -90,8 +143,8 @@ func (a Agent) wait(t testing.TB, ended <-chan error) {
 			return
 		}
 		select {
-		case err := <-ended:
-			t.Fatalf("the agent ended at once: %v", err)
+		case <-ended:
+			t.Fatal("the agent ended at once")
 		case <-deadline:
 			t.Fatalf("the agent does not answer: %v", err)
 		case <-time.After(20 * time.Millisecond):

@@ -1,0 +1,137 @@
+package faults
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/nodetest"
+)
+
+// binary is the real agent, which `make test` builds first.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../bin/loam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs the loam binary: make build (%v)", err)
+	}
+	return path
+}
+
+func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: binary(t)}
+	interrupted := 0
+	for _, delay := range []time.Duration{300, 500, 650, 800, 1000, 1300} {
+		agent := nodetest.Start(t, o)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request("v", "ext4", 800*lvm.MiB))
+			answered <- err
+		}()
+		time.Sleep(delay * time.Millisecond)
+		agent.Kill()
+		_ = exec.Command("pkill", "-KILL", "mkfs").Run() // a container's end takes its children; none running is fine
+		if <-answered != nil {
+			interrupted++
+		}
+
+		agent = nodetest.Start(t, o)
+		v := agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB))
+		if lvs := named(group(t, disk, "loam-thin"), "v"); len(lvs) != 1 {
+			t.Errorf("killed after %v ms: volumes %q", int(delay), lvs)
+		}
+		device := "/dev/mapper/loam--thin-v"
+		if out, err := exec.Command("e2fsck", "-fn", device).CombinedOutput(); err != nil {
+			t.Errorf("killed after %v ms: the file system is not clean: %v: %s", int(delay), err, out)
+		}
+		sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
+		agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB)) // a late retry formats nothing
+		if got := nodetest.Checksum(t, nodetest.File(agent.Target(v), "ext4"), lvm.MiB); got != sum {
+			t.Error("a retry of CreateVolume changed a volume in use")
+		}
+		agent.Unmount(t, v)
+		agent.Delete(t, v)
+		agent.Stop()
+	}
+	if interrupted == 0 {
+		t.Error("no call was interrupted: the delays are wrong for this machine")
+	}
+	t.Logf("%d of 6 calls were interrupted", interrupted)
+}
+
+func TestFault7StageAndPublishAreRepeatedToExactlyOneMount(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: binary(t)}
+	agent := nodetest.Start(t, o)
+	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
+	restart := func() {
+		agent.Kill()
+		agent = nodetest.Start(t, o)
+	}
+	agent.Stage(t, v, "ext4")
+	restart() // between mount and bind
+	agent.Mount(t, v, "ext4")
+	agent.Mount(t, v, "ext4")
+	restart()
+	agent.Mount(t, v, "ext4")
+	if n := mountsAt(t, agent.Staging(v)) + 10*mountsAt(t, agent.Target(v)); n != 11 {
+		t.Errorf("%d staging mounts and %d published ones, want one each", n%10, n/10)
+	}
+	kept := nodetest.File(agent.Target(v), "ext4")
+	sum := nodetest.Write(t, kept, lvm.MiB)
+	if _, err := agent.Node().NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{VolumeId: v.GetVolumeId(), TargetPath: agent.Target(v)}); err != nil {
+		t.Fatal(err)
+	}
+	restart() // in the middle of unmounting
+	agent.Unmount(t, v)
+	agent.Unmount(t, v)
+	if n := mountsAt(t, agent.Staging(v)) + mountsAt(t, agent.Target(v)); n != 0 {
+		t.Errorf("%d mounts are left", n)
+	}
+	if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB); got != sum {
+		t.Error("a file changed on the way")
+	}
+	agent.Unmount(t, v)
+}
+
+func TestFault7UnpublishNeverRemovesFiles(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
+	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
+	precious := filepath.Join(agent.Target(v), "precious") // written while nothing was mounted
+	if err := os.MkdirAll(agent.Target(v), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(precious, []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := agent.Node().NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{VolumeId: v.GetVolumeId(), TargetPath: agent.Target(v)})
+	if err == nil {
+		t.Error("a target with files was unpublished without a word")
+	}
+	if data, err := os.ReadFile(precious); err != nil || string(data) != "data" {
+		t.Errorf("the file is %q, %v", data, err)
+	}
+}
+
+// mountsAt counts the mounts at exactly that path (proc(5), mountinfo).
+func mountsAt(t *testing.T, path string) int {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(data), " "+path+" ")
+}
