@@ -46,8 +46,9 @@ func Discover(ctx context.Context, s Source) ([]Disk, error) {
 			continue
 		}
 		disk := d.disk(devices, paths)
-		disk.Links = without(links[filepath.Join(s.dev(), nodeName(name))], disk.Path)
-		disk.Mounts, disk.Swap = uses.of(disk, filepath.Join(s.dev(), nodeName(name)))
+		node := filepath.Join(s.dev(), nodeName(name))
+		disk.Links = without(append(links[node], node), disk.Path)
+		disk.Mounts, disk.Swap = uses.of(disk)
 		disks = append(disks, disk)
 	}
 	slices.SortFunc(disks, func(a, b Disk) int { return strings.Compare(a.Path, b.Path) })
@@ -77,9 +78,6 @@ func (s Source) links(ctx context.Context) (map[string][]string, error) {
 			}
 		}
 	}
-	for _, names := range found {
-		slices.Sort(names)
-	}
 	return found, nil
 }
 
@@ -103,6 +101,12 @@ func linksIn(folder string, found map[string][]string) error {
 	return nil
 }
 
+// without sorts the names, less that one.
 func without(names []string, name string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return names
 }

@@ -160,8 +160,12 @@ func TestDiscoverTellsDeviceMapperDevicesApart(t *testing.T) {
 			}
 			continue
 		}
-		if len(disks) != 1 || disks[0].Kind != c.kind || disks[0].Path != tr.dev("mapper/data") {
+		if len(disks) != 1 || disks[0].Kind != c.kind || disks[0].Path != tr.dev("mapper/data") || !slices.Equal(disks[0].Links, []string{tr.dev("dm-0")}) {
 			t.Errorf("%q: got %+v", c.uuid, disks)
+		}
+		tr.remove("dev/mapper/data")
+		if d := tr.find(tr.dev("dm-0")); len(d.Links) != 0 {
+			t.Errorf("without a node in /dev/mapper: %+v", d)
 		}
 	}
 }

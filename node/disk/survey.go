@@ -66,6 +66,7 @@ type Group struct {
 	Name   string
 	UUID   string // "" when there is none yet
 	Exists bool
+	VG     lvm.VolumeGroup // as it was reported; another of the same name may have been, too
 	// Devices are its physical volumes, wherever they are: with what is claimed for it, all that LVM needs to see.
 	Devices []string
 	// Problem says why neither the group may be used nor a new one made, for people; "" when one of them may.
@@ -97,7 +98,7 @@ func (s Survey) group(p config.Pool) Group {
 	}
 	switch {
 	case len(ours) == 1:
-		g.Exists, g.UUID = true, ours[0].UUID
+		g.Exists, g.UUID, g.VG = true, ours[0].UUID, ours[0]
 		if why := untouchable(ours[0]); why != "" {
 			g.Problem = "volume group " + p.VolumeGroup + " " + why
 		}

@@ -65,18 +65,20 @@ func (s Source) devices(ctx context.Context) (map[string]device, error) {
 
 // readDevice follows the link of /sys/class/block, which leads into the folder of the disk for a partition.
 func readDevice(link, name string) (device, error) {
-	dir, err := filepath.EvalSymlinks(link)
+	target, err := os.Readlink(link)
 	if err != nil {
 		return device{}, err
 	}
+	dir := filepath.Join(filepath.Dir(link), target)
 	a := &attributes{dir: dir}
-	if a.optional("hidden") == "1" {
-		return device{name: name, hidden: true}, a.err // it has no number either
+	d := device{name: name, kind: Whole}
+	if d.hidden = a.optional("hidden") == "1"; d.hidden {
+		return d, a.err // it has no number either
 	}
-	d := device{
-		name: name, kind: Whole, size: lvm.Bytes(a.number("size")) * lvm.Sector, readOnly: a.number("ro") != 0,
-		holders: a.list("holders"), writes: a.field("stat", 4),
+	if d.size = lvm.Bytes(a.number("size")) * lvm.Sector; d.size == 0 {
+		return d, a.err
 	}
+	d.readOnly, d.holders, d.writes = a.number("ro") != 0, a.list("holders"), a.field("stat", 4)
 	if n, err := fmt.Sscanf(a.required("dev"), "%d:%d", &d.number.Major, &d.number.Minor); err != nil || n != 2 {
 		a.fail(fmt.Errorf("dev: not a device number"))
 	}
@@ -143,10 +145,13 @@ func (d *device) mapped(a *attributes) {
 	}
 }
 
-// path is the node that LVM and people prefer.
+// path is the node that LVM and people prefer; /dev/mapper may lack it where udev does not run.
 func (d device) path(dev string) string {
 	if d.mapName != "" {
-		return filepath.Join(dev, "mapper", d.mapName)
+		named := filepath.Join(dev, "mapper", d.mapName)
+		if _, err := os.Stat(named); err == nil {
+			return named
+		}
 	}
 	return filepath.Join(dev, nodeName(d.name))
 }
@@ -225,9 +230,10 @@ func hardware(err error) bool {
 	return false
 }
 
+// first is the first that tells something; User Mode Linux prints a missing serial number as "(null)".
 func (a *attributes) first(names ...string) string {
 	for _, name := range names {
-		if v := a.optional(name); v != "" {
+		if v := a.optional(name); v != "" && v != "(null)" {
 			return v
 		}
 	}

@@ -50,9 +50,9 @@ func (s Source) uses() (uses, error) {
 	return u, nil
 }
 
-// of says where a disk with that node is mounted, and whether it is swapped to.
-func (u uses) of(d Disk, node string) (points []string, swap bool) {
-	names := append(d.names(), node)
+// of says where a disk is mounted, and whether it is swapped to.
+func (u uses) of(d Disk) (points []string, swap bool) {
+	names := d.names()
 	for _, m := range u.mounts {
 		if (m.number == d.Number || slices.Contains(names, m.source)) && !slices.Contains(points, m.point) {
 			points = append(points, m.point)
