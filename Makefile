@@ -5,21 +5,24 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 
 KERNEL ?= uml# uml, qemu or host: where tests and demo find device-mapper
+FUZZTIME ?= 10s# how long `make fuzz` spends on each target
 GUEST := bin/guest --kernel=$(KERNEL)
+IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=10m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Packages with tests that want real LVM, file systems or block devices.
-REAL := ./lvm ./node/filesystem ./node/disk ./node/signature ./test/lifecycle ./test/sanity ./test/faults
+REAL = $(shell grep -rl --include='*_test.go' RequireDisks lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|')
 
 ##@ What a user runs
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
 .PHONY: setup
-setup: ## make sure that there is a Go tool chain; the other targets do this, too
-	@test/setup.sh
+setup: bin/guest ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
+	@echo "setup: fetching Go modules" >&2; go list -deps -test ./... >/dev/null
+	@$(GUEST) --timeout=5m -- true
 
 .PHONY: demo
 demo: bin/loam bin/guest bin/demo ## the main job, step by step, on blank disks of a guest
@@ -30,29 +33,44 @@ build: bin/loam ## build the loam binary
 
 ##@ What a developer runs
 .PHONY: test
-test: setup bin/guest bin/loam ## all tests: here with the race detector, then in the guest on real LVM
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+test: tools bin/loam bin/guest ## all tests: here with the race detector, then in the guest on real LVM
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go test -race ./...
-	CGO_ENABLED=0 LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 10m -exec "$(CURDIR)/$(GUEST) --disks=4x1G --timeout=10m --" $(REAL)
+	CGO_ENABLED=0 LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 10m $(IN_GUEST) --disks=4x1G --" $(REAL)
 
 .PHONY: lint
-lint: setup ## the linters, with the import fence
+lint: tools ## the linters, with the import fence
 	go run $(LINTER) run
+	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: setup bin/guest ## figures: processes per call, cost at 100 volumes against 10, memory when idle
-	CGO_ENABLED=0 go test -count=1 -timeout 10m -exec "$(CURDIR)/$(GUEST) --disks=2x4G --timeout=10m --" -run Figures -v ./test/figures | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+bench: bin/loam bin/guest ## figures: processes per call, cost at 100 volumes against 10, memory when idle
+	@CGO_ENABLED=0 go test -count=1 -timeout 10m $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+
+.PHONY: fuzz
+fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd lvm node test | sed 's|/[^/]*:func | |' | sort | while read -r folder target; do \
+		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
+
+.PHONY: testdata
+testdata: bin/guest ## capture lvm/testdata anew from real LVM
+	CGO_ENABLED=0 go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
 
 .PHONY: clean
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache
 	rm -rf bin
 
-# Go knows what is out of date; building twice costs nothing.
+.PHONY: tools
+tools:
+	@test/setup.sh
+
+# Go knows what is out of date; building twice costs nothing. The version is git's, where git lets this user have it.
 .PHONY: bin/loam bin/guest bin/demo
-bin/loam: setup
-	@CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/loam
-bin/guest: setup
-	@CGO_ENABLED=0 go build -trimpath -o $@ ./test/guest
-bin/demo: setup
-	@CGO_ENABLED=0 go build -trimpath -o $@ ./test/demo
+bin/loam: source := ./cmd/loam
+bin/guest: source := ./test/guest
+bin/demo: source := ./test/demo
+bin/loam bin/guest bin/demo: tools
+	@[ -e $@ ] || echo "building $@; the first time takes a while" >&2
+	@stamp=auto; git rev-parse HEAD >/dev/null 2>&1 || stamp=false; \
+		CGO_ENABLED=0 go build -trimpath -buildvcs=$$stamp -o $@ $(source)

@@ -1,43 +1,77 @@
 #!/bin/sh
-# Makes sure that there is a Go tool chain as new as go.mod asks for. Debian's own may be older: then it fetches the right
-# one, which is an ordinary Go module, into .cache/go. Everything else that tests need, test/guest installs.
+# Makes sure that there are a Go tool chain as new as go.mod asks for, and the C compiler that the race detector links with.
+# Debian's Go may be older: then it fetches the right one, which is an ordinary Go module, into .cache/go. What a guest needs,
+# test/guest installs. Where all is there, this says nothing and takes no time.
 set -eu
 cd "$(dirname "$0")/.."
-want=$(sed -n 's/^go //p' go.mod)
+minimum=$(sed -n 's/^go //p' go.mod)
+release=$(sed -n 's/^toolchain go//p' go.mod) # the one to fetch, where go.mod prefers a later one
+release=${release:-$minimum}
 
-new_enough() { # $1: a go binary
+say() { echo "setup: $*" >&2; }
+
+new_enough() { # $1: a go command
 	"$1" version >/dev/null 2>&1 || return 1
 	have=$("$1" env GOVERSION | sed 's/^go//; s/[^0-9.].*//')
-	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ]
+	[ "$(printf '%s\n%s\n' "$minimum" "$have" | sort -V | head -n 1)" = "$minimum" ]
 }
 
-for go in .cache/go/bin/go go; do
-	if new_enough "$go"; then exit 0; fi
-done
+has_go() { new_enough .cache/go/bin/go || new_enough go; }
 
-if ! command -v go >/dev/null || ! command -v gcc >/dev/null; then
-	echo "setup: installing Debian's golang-go, gcc and libc6-dev" >&2
-	if [ "$(id -u)" != 0 ]; then
-		echo "setup: not root; as root: apt-get install -y golang-go gcc libc6-dev" >&2
+# quietly runs a command, and shows what it printed only when it fails.
+quietly() {
+	if ! "$@" >"$scratch/output" 2>&1; then
+		cat "$scratch/output" >&2
+		say "failed: $*"
 		exit 1
 	fi
-	apt-get update -qq >&2
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go gcc libc6-dev ca-certificates >&2
-	if new_enough go; then exit 0; fi
-fi
+}
 
-release=$want
-case $release in *.*.*) ;; *) release=$release.0 ;; esac
-echo "setup: fetching the Go $release tool chain, as Debian's is $(go env GOVERSION)" >&2
-arch=$(go env GOARCH)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-module="golang.org/toolchain@v0.0.1-go$release.linux-$arch"
-dir=$(cd "$folder" && echo "module setup" >go.mod && GOFLAGS=-mod=mod go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-rm -rf .cache/go
+install_packages() { # $@: Debian packages
+	if ! command -v apt-get >/dev/null; then
+		say "this is no Debian to install packages on; it lacks Go $minimum or a C compiler"
+		exit 1
+	fi
+	if [ "$(id -u)" != 0 ]; then
+		say "packages are missing, and only root can install them; type: sudo apt-get install --no-install-recommends $*"
+		exit 1
+	fi
+	say "installing Debian packages (about a minute): $*"
+	export DEBIAN_FRONTEND=noninteractive
+	quietly apt-get -q -o DPkg::Lock::Timeout=300 update
+	quietly apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@"
+}
+
+# fetch_toolchain asks Debian's go for the module whose files are a Go tool chain (https://go.dev/doc/toolchain). Modules
+# carry no executable bits.
+fetch_toolchain() {
+	case $release in *.*.*) ;; *) release=$release.0 ;; esac
+	say "fetching Go $release (about a minute), as $(go version) is too old"
+	module=golang.org/toolchain@v0.0.1-go$release.$(go env GOOS)-$(go env GOARCH)
+	mkdir "$scratch/module"
+	echo "module setup" >"$scratch/module/go.mod"
+	(cd "$scratch/module" && GOMODCACHE=$scratch/modules GOFLAGS="-mod=mod -modcacherw" quietly go mod download "$module")
+	new=$scratch/modules/$module
+	chmod +x "$new"/bin/* "$new"/pkg/tool/*/*
+	rm -rf .cache/go
+	mv "$new" .cache/go
+}
+
+if has_go && command -v gcc >/dev/null; then exit 0; fi
 mkdir -p .cache
-cp -r "$dir" .cache/go.new
-chmod -R u+w .cache/go.new
-chmod +x .cache/go.new/bin/* .cache/go.new/pkg/tool/*/*
-mv .cache/go.new .cache/go
-new_enough .cache/go/bin/go
+exec 9>.cache/setup.lock
+flock 9 # two at once would do it twice
+scratch=$(mktemp -d .cache/setup.XXXXXX)
+scratch=$PWD/$scratch
+trap 'rm -rf "$scratch"' EXIT
+
+packages=
+command -v gcc >/dev/null || packages="gcc libc6-dev"
+has_go || command -v go >/dev/null || packages="$packages golang-go ca-certificates"
+# shellcheck disable=SC2086 # a list of words
+[ -z "$packages" ] || install_packages $packages
+has_go || fetch_toolchain
+if ! has_go; then
+	say "Go $release was fetched and does not run"
+	exit 1
+fi
