@@ -138,6 +138,7 @@ func tooDeep(tokens token.Tokens) int {
 			flow--
 		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
 			inline++
+		default: // does not nest
 		}
 		if flow > mostDepth || inline > mostDepth && flow == 0 {
 			return line

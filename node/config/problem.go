@@ -36,8 +36,9 @@ func All(err error) []Problem {
 	var many interface{ Unwrap() []error }
 	switch {
 	case errors.As(err, &many):
-		var all []Problem
-		for _, e := range many.Unwrap() {
+		errs := many.Unwrap()
+		all := make([]Problem, 0, len(errs))
+		for _, e := range errs {
 			all = append(all, All(e)...)
 		}
 		return all

@@ -142,7 +142,7 @@ func setLabel(p *Pool, v string) bool {
 }
 
 func nodeLabels(p Pool) []string {
-	var all []string
+	all := make([]string, 0, len(p.Nodes))
 	for _, key := range slices.Sorted(maps.Keys(p.Nodes)) {
 		all = append(all, key+"="+p.Nodes[key])
 	}

@@ -148,7 +148,7 @@ func (s Survey) disk(pv lvm.PhysicalVolume) (Disk, bool) {
 }
 
 func (s Survey) whereabouts(groups []lvm.VolumeGroup) string {
-	var all []string
+	all := make([]string, 0, len(groups))
 	for _, vg := range groups {
 		var paths []string
 		for _, d := range s.devices(vg) {

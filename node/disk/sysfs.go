@@ -272,9 +272,9 @@ func (a *attributes) list(name string) []string {
 	if err != nil {
 		a.fail(err)
 	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
 	}
 	return names
 }
