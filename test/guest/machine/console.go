@@ -20,8 +20,8 @@ func (c *console) Write(data []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.text = append(c.text, data...)
-	if extra := len(c.text) - consoleKept; extra > 0 {
-		c.text = append(c.text[:0], c.text[extra:]...)
+	if len(c.text) > 2*consoleKept { // not at each write, which would move all of it each time
+		c.text = append(c.text[:0], c.text[len(c.text)-consoleKept:]...)
 	}
 	return len(data), nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // runHost runs the command on this machine's own kernel, with loop devices for disks and LVM confined to them by its
-// configuration. Nothing else confines the command: it is for a machine that has no other kernel to offer.
+// configuration. Nothing else confines the command.
 func runHost(ctx context.Context, options Options) (status int, err error) {
 	if err := hostServes(); err != nil {
 		return 0, err
@@ -57,8 +57,12 @@ func runHere(ctx context.Context, options Options, loops []string, lvm string) (
 	command.Dir = options.Dir
 	command.Env = append(environment(options.Env, options.Kernel, loops), lvm)
 	command.Stdin, command.Stdout, command.Stderr = options.Stdin, options.Stdout, options.Stderr
-	// On a terminal the command must stay in its foreground process group, elsewhere it gets one that ends as a whole.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: options.Terminal == nil}
+	command.SysProcAttr = &syscall.SysProcAttr{
+		// On a terminal the command must stay in its foreground process group, elsewhere it gets one that ends as a whole.
+		Setpgid: options.Terminal == nil,
+		// What it mounts and leaves mounted goes with its mount namespace: mount_namespaces(7).
+		Unshareflags: syscall.CLONE_NEWNS,
+	}
 	if err := command.Start(); err != nil {
 		return 0, fmt.Errorf("start the command: %w", err)
 	}
@@ -68,6 +72,9 @@ func runHere(ctx context.Context, options Options, loops []string, lvm string) (
 	}
 	defer context.AfterFunc(ctx, func() { _ = syscall.Kill(target, syscall.SIGKILL) })()
 	err := command.Wait()
+	if options.Terminal == nil {
+		_ = syscall.Kill(target, syscall.SIGKILL) // what it left running holds devices
+	}
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -88,17 +95,39 @@ func confineLVM(loops []string) (folder string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return folder, os.WriteFile(filepath.Join(folder, "lvm.conf"), []byte(confinedLVMConf(loops)), 0o644)
+	return folder, os.WriteFile(filepath.Join(folder, "lvm.conf"), []byte(confinedLVMConf(loops, udevRuns())), 0o644)
 }
 
-func confinedLVMConf(loops []string) string {
-	var filter strings.Builder
+// udevRuns says whether udevd does: where it does not, as in a container, lvm must make device nodes itself.
+func udevRuns() bool {
+	_, err := os.Stat("/run/udev/control")
+	return err == nil
+}
+
+func confinedLVMConf(loops []string, udev bool) string {
+	var accept strings.Builder
 	for _, loop := range loops {
-		fmt.Fprintf(&filter, "\"a|^%s$|\", ", loop)
+		fmt.Fprintf(&accept, "\"a|^%s$|\", ", loop)
 	}
-	rules := "[ " + filter.String() + "\"r|.*|\" ]"
-	return "devices {\n\tuse_devicesfile = 0\n\tfilter = " + rules + "\n\tglobal_filter = " + rules + "\n}\n" +
-		"global {\n\tuse_lvmpolld = 0\n}\nactivation {\n\tmonitoring = 0\n}\n"
+	rules := "[ " + accept.String() + "\"r|.*|\" ]"
+	synchronize := 0
+	if udev {
+		synchronize = 1
+	}
+	return fmt.Sprintf(`devices {
+	use_devicesfile = 0
+	filter = %[1]s
+	global_filter = %[1]s
+}
+global {
+	use_lvmpolld = 0
+}
+activation {
+	udev_sync = %[2]d
+	udev_rules = %[2]d
+	monitoring = 0
+}
+`, rules, synchronize)
 }
 
 // removeGroups removes the volume groups that the command left on the loop devices, which are all that the confined
@@ -107,9 +136,11 @@ func removeGroups(confined string) error {
 	lvm := func(args ...string) (string, error) {
 		command := exec.Command("/usr/sbin/lvm", args...)
 		command.Env = []string{"LVM_SYSTEM_DIR=" + confined, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+		var stderr strings.Builder
+		command.Stderr = &stderr
 		output, err := command.Output()
 		if err != nil {
-			return "", fmt.Errorf("lvm %s: %w", strings.Join(args, " "), err)
+			return "", fmt.Errorf("lvm %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
 		}
 		return string(output), nil
 	}
