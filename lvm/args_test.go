@@ -1,6 +1,7 @@
 package lvm
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -79,10 +80,23 @@ func TestDevicesAreNeverTakenWithYes(t *testing.T) {
 
 func TestCommandLineRestrictsLVM(t *testing.T) {
 	l := New(Options{BackupDir: `/var/lib/"loam`})
-	got := l.commandLine([]string{"/dev/a", "/dev/b"}, []string{"lvs", "--", "vg"})
+	got := l.command([]string{"/dev/a", "/dev/b"}, []string{"lvs", "--", "vg"}).Args
 	want := []string{"lvm", "lvs", "--config", settings + `backup{backup=1 archive=0 backup_dir="/var/lib/\"loam"}`, "--devices", "/dev/a,/dev/b", "--", "vg"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+func TestConfigurationReplacesTheHosts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lvm")
+	l, _ := script(t, Options{ConfigDir: dir, BackupDir: "/b"}, `cat "$LVM_SYSTEM_DIR/lvm.conf"; ls "$LVM_SYSTEM_DIR"; echo "$@"`)
+	out, err := l.run([]string{"lvs", "--", "vg"})
+	if want := config("/b") + "\nlvm.conf\nlvs --devices /dev/null -- vg\n"; err != nil || string(out) != want {
+		t.Errorf("error %v, got\n%s\nwant\n%s", err, out, want)
+	}
+	l, _ = script(t, Options{ConfigDir: "/dev/null/lvm"}, "")
+	if _, err := l.run([]string{"lvs"}); err == nil {
+		t.Error("no error, though the configuration cannot be written")
 	}
 }
 

@@ -1,6 +1,11 @@
 package lvm
 
-import "strings"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
 
 // settings are given with every command, so that neither a host's lvm.conf nor its absence changes what LVM does
 // (lvm.conf(5); lvmconfig --type default --withcomments explains each). A setting that another version of LVM does not know is ignored.
@@ -21,11 +26,37 @@ const settings = `config{checks=0} activation{` +
 	`report{time_format="%s" list_item_separator="," binary_values_as_numeric=0 mark_hidden_devices=1 ` +
 	`two_word_unknown_device=0 compact_output=0} `
 
-// config is the value of --config.
+// config is the value of --config and the text of an lvm.conf.
 func config(backupDir string) string {
 	if backupDir == "" {
 		return settings + `backup{backup=0 archive=0}`
 	}
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(backupDir)
 	return settings + `backup{backup=1 archive=0 backup_dir="` + quoted + `"}`
+}
+
+// writeConfig writes lvm.conf before the first command: whole or not at all, as another agent's command may be reading it.
+func (l *LVM) writeConfig() error {
+	dir := l.options.ConfigDir
+	if dir == "" {
+		return nil
+	}
+	l.configuring.Lock()
+	defer l.configuring.Unlock()
+	if l.configured {
+		return nil
+	}
+	file := filepath.Join(dir, "lvm.conf")
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(file+".new", []byte(config(l.options.BackupDir)+"\n"), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		return fmt.Errorf("LVM's configuration: %w", err)
+	}
+	l.configured = true
+	return nil
 }

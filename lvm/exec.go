@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,24 +37,37 @@ func (l *LVM) run(args []string) ([]byte, error) {
 	if len(devices) == 0 {
 		return nil, fmt.Errorf("%s: LVM may look at no device", args[0])
 	}
+	if err := l.writeConfig(); err != nil {
+		return nil, err
+	}
 	start := time.Now()
-	stdout, err := execute(l.binary, l.commandLine(devices, args), args)
+	stdout, err := execute(l.command(devices, args), args)
 	if l.options.Observe != nil {
 		l.options.Observe(Command{Args: args, Duration: time.Since(start), ExitCode: exitCode(err), Err: err})
 	}
 	return stdout, err
 }
 
-// commandLine is args with the options that every command gets, after LVM's command.
-func (l *LVM) commandLine(devices, args []string) []string {
-	line := []string{"lvm", args[0], "--config", config(l.options.BackupDir), "--devices", strings.Join(devices, ",")}
-	return append(line, args[1:]...)
+// command adds to args what every command gets: settings and devices, a clean environment, a process group of its own,
+// which a terminal's Ctrl-C does not reach, and nothing to read.
+func (l *LVM) command(devices, args []string) *exec.Cmd {
+	cmd := &exec.Cmd{
+		Path: l.binary, Args: []string{"lvm", args[0]}, Env: slices.Clone(environment), Dir: "/",
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if dir := l.options.ConfigDir; dir != "" {
+		cmd.Env = append(cmd.Env, "LVM_SYSTEM_DIR="+dir)
+	} else {
+		cmd.Args = append(cmd.Args, "--config", config(l.options.BackupDir))
+	}
+	cmd.Args = append(cmd.Args, "--devices", strings.Join(devices, ","))
+	cmd.Args = append(cmd.Args, args[1:]...)
+	return cmd
 }
 
-// execute runs the binary to its end. Output goes to memory files, not to pipes: when the agent dies, a pipe would break
-// and the next line that lvm writes would kill it in the middle of its change. For the same reason it has a process group
-// of its own, which a terminal's Ctrl-C does not reach.
-func execute(binary string, line, args []string) (out []byte, err error) {
+// execute runs a command to its end. Output goes to memory files, not to pipes: when the agent dies, a pipe would break
+// and the next line that lvm writes would kill it in the middle of its change.
+func execute(cmd *exec.Cmd, args []string) (out []byte, err error) {
 	stdout, err := memoryFile("lvm-stdout")
 	if err != nil {
 		return nil, err
@@ -64,10 +78,7 @@ func execute(binary string, line, args []string) (out []byte, err error) {
 		return nil, err
 	}
 	defer stderr.Close()
-	cmd := &exec.Cmd{
-		Path: binary, Args: line, Env: environment, Dir: "/", Stdout: stdout, Stderr: stderr,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-	}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Run(); err != nil {
 		return nil, commandError(err, args, stderr)
 	}

@@ -60,6 +60,18 @@ func TestEachOperationIsOneProcess(t *testing.T) {
 	}
 }
 
+// The use of AIO costs each command about 20 ms, and LVM ignores global/use_aio on the command line.
+func TestLVMHeedsTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, lvm.Options{ConfigDir: dir})
+	r.report()
+	cmd := exec.Command("lvm", "lvmconfig", "--type", "full", "global/use_aio", "activation/error_when_full", "devices/scan_lvs")
+	cmd.Env = append(os.Environ(), "LVM_SYSTEM_DIR="+dir)
+	if out, err := cmd.Output(); err != nil || string(out) != "use_aio=0\nerror_when_full=1\nscan_lvs=0\n" {
+		t.Errorf("%q, error %v", out, err)
+	}
+}
+
 // LVM says nothing of our settings but what it thinks is wrong with them.
 func TestLVMKnowsTheSettings(t *testing.T) {
 	r := start(t, lvm.Options{})

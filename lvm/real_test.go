@@ -16,7 +16,7 @@ import (
 
 func TestRealLVM(t *testing.T) {
 	lvmtest.Run(t, func(t *testing.T) (lvmtest.LVM, []string) {
-		return open(t, lvm.Options{})
+		return open(t, lvm.Options{ConfigDir: t.TempDir()})
 	})
 }
 

@@ -197,17 +197,6 @@ func snapshotOutlivesItsOrigin(s *suite) {
 	}
 }
 
-func extendNeverShrinks(s *suite) {
-	s.makePool()
-	s.makeThin("a")
-	s.must(s.l.CreateThick(lvm.CreateThick{VG: groupName, Name: "b", Size: 12 * lvm.MiB}))
-	s.refused(byLVM, attempts{
-		"a smaller size":       func() error { return s.l.Extend(groupName, "a", 20*lvm.MiB) },
-		"the same size":        func() error { return s.l.Extend(groupName, "a", 40*lvm.MiB) },
-		"a smaller thick size": func() error { return s.l.Extend(groupName, "b", 4*lvm.MiB) },
-	})
-}
-
 func extendWorksActiveAndInactive(s *suite) {
 	s.makePool()
 	s.makeThin("a")
