@@ -27,13 +27,13 @@ type real struct {
 	t       *testing.T
 	disks   []string
 	lvm     *lvm.LVM
-	scanner Scanner
+	scanner *Scanner
 	pools   []config.Pool
 }
 
 func onRealDisks(t *testing.T, n int) *real {
 	t.Helper()
-	r := &real{t: t, disks: lvmtest.RequireDisks(t, n), lvm: lvm.New(lvm.Options{})}
+	r := &real{t: t, disks: lvmtest.RequireDisks(t, n), lvm: lvm.New(lvm.Options{}), scanner: &Scanner{}}
 	t.Cleanup(r.blank) // runs before the disks are given back
 	r.pools = pools(t, fmt.Sprintf("- {name: p, devices: {paths: [%s*, /dev/mapper/*, /dev/md*, /dev/loop*]}}\n", strings.Join(r.disks, "*, ")))
 	return r
@@ -51,7 +51,7 @@ func (r *real) blank() {
 
 const (
 	ends    = 4 << 20 // zeroed after a test
-	checked = 8 << 20 // of both ends goes into a checksum
+	checked = 4 << 20 // of both ends goes into a checksum
 )
 
 func (r *real) size(device string) int64 {
