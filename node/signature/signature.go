@@ -3,24 +3,22 @@
 package signature
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/loam-storage/loam/node/tool"
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/device"
 )
 
 // ErrUnreadable says that a device, or a part of it that matters, could not be read.
 var ErrUnreadable = errors.New("unreadable")
 
-// ends is how much is read at both ends of a device: every known format has its marks there.
-const ends = 1 << 20
+// ends is how much is read at both ends of a device: every known format has its marks there, those that RAID keeps at the
+// end included.
+const ends = lvm.MiB
 
 // Signature is what was found on a device.
 type Signature struct {
@@ -28,14 +26,17 @@ type Signature struct {
 	Type           string // as blkid names it: ext4, xfs, LVM2_member, crypto_LUKS, linux_raid_member, swap, zfs_member, …
 	Usage          string // filesystem, raid, crypto, other
 	UUID, Label    string
-	PartitionTable string // gpt, dos, …
-	Ambivalent     bool   // several formats claim the device
-	DataAt         int64  // first byte that is not zero when no format is known; -1 for none
+	PartitionTable string   // gpt, dos, …
+	Ambivalent     bool     // several formats claim the device
+	Candidates     []string // which, when several do and wipefs could tell
+	DataAt         int64    // the first byte of head and tail that is not zero; -1 for none
 }
 
 // String says it in words, to follow "holds".
 func (s Signature) String() string {
 	switch {
+	case s.Ambivalent && len(s.Candidates) > 0:
+		return "signatures of several formats (" + strings.Join(s.Candidates, ", ") + ")"
 	case s.Ambivalent:
 		return "signatures of several formats"
 	case s.Type != "":
@@ -52,110 +53,73 @@ func (s Signature) String() string {
 	return fmt.Sprintf("data at byte %d that no known format explains", s.DataAt)
 }
 
-// Read looks at a block device, or at a file that holds the image of one. Errors: ErrUnreadable.
+// Read looks at a block device, or at a file that holds the image of one. A device that does not answer is waited for,
+// whatever the context. Errors: ErrUnreadable.
 func Read(ctx context.Context, path string) (Signature, error) {
-	at, err := firstByte(path)
+	found, err := readEnds(path)
 	if err != nil {
-		return Signature{}, err
+		return Signature{}, fmt.Errorf("%s: %w: %w", path, ErrUnreadable, err)
 	}
 	s, err := probe(ctx, path)
 	if err != nil {
 		return Signature{}, err
 	}
-	s.DataAt = at
-	s.Blank = at < 0 && !s.Ambivalent && s.Type == "" && s.PartitionTable == ""
+	s.DataAt = found.dataAt()
+	known := s.Ambivalent || s.Type != "" || s.PartitionTable != ""
+	if !known && found.backupGPT() {
+		s.PartitionTable, known = "gpt", true
+	}
+	s.Blank = !known && s.DataAt < 0
 	return s, nil
 }
 
-// probe runs blkid's low-level probing. It exits with 2 for a blank device and for one that it cannot read alike, which
-// is why firstByte comes before it; with 8 when several formats match (blkid(8)).
-func probe(ctx context.Context, path string) (Signature, error) {
-	out, err := tool.Run(ctx, "blkid", "--probe", "--output", "export", "--", path)
-	var e *tool.Error
-	if errors.As(err, &e) {
-		switch e.ExitCode {
-		case 2:
-			return Signature{}, nil
-		case 8:
-			return Signature{Ambivalent: true}, nil
-		}
-	}
+// content is what a device holds at both ends, which are the same bytes where it is small.
+type content struct {
+	head, tail []byte
+	tailAt     int64
+}
+
+func readEnds(path string) (content, error) {
+	d, err := device.Open(path)
 	if err != nil {
-		return Signature{}, fmt.Errorf("probing %s: %w", path, err)
+		return content{}, err
 	}
-	return parse(out), nil
+	defer d.Close()
+	c := content{tailAt: int64(max(0, d.Size-ends))}
+	if c.head, err = d.Read(0, ends); err != nil {
+		return content{}, err
+	}
+	c.tail, err = d.Read(lvm.Bytes(c.tailAt), d.Size)
+	return c, err
 }
 
-// parse reads blkid's export format: a line KEY=value each, values escaped with backslashes.
-func parse(out string) Signature {
-	var s Signature
-	for line := range strings.Lines(out) {
-		key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
-		value = unescape(value)
-		switch key {
-		case "TYPE":
-			s.Type = value
-		case "USAGE":
-			s.Usage = value
-		case "UUID":
-			s.UUID = value
-		case "LABEL":
-			s.Label = value
-		case "PTTYPE":
-			s.PartitionTable = value
-		}
+// dataAt is where the first byte is that is not zero; -1 for none.
+func (c content) dataAt() int64 {
+	if i := firstByte(c.head); i >= 0 {
+		return i
 	}
-	return s
+	if i := firstByte(c.tail); i >= 0 {
+		return c.tailAt + i
+	}
+	return -1
 }
 
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
+func firstByte(b []byte) int64 {
+	for i, c := range b {
+		if c != 0 {
+			return int64(i)
 		}
-		b.WriteByte(s[i])
 	}
-	return b.String()
+	return -1
 }
 
-// firstByte reads both ends past the page cache and returns where the first byte is that is not zero; -1 for none.
-func firstByte(path string) (int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) { // a file on a file system without O_DIRECT
-		f, err = os.Open(path)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Mode().Type()&^os.ModeDevice != 0 {
-		return 0, fmt.Errorf("%s: %w: neither a block device nor a file", path, ErrUnreadable)
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w: %w", path, ErrUnreadable, err)
-	}
-	buffer := aligned(ends)
-	for _, from := range []int64{0, max(0, (size-ends)&^4095)} {
-		n, err := f.ReadAt(buffer[:min(ends, (size-from+4095)&^4095)], from)
-		if err != nil && !errors.Is(err, io.EOF) || int64(n) < min(ends, size-from) {
-			return 0, fmt.Errorf("%s: reading %d bytes at %d: %w: %w", path, ends, from, ErrUnreadable, err)
-		}
-		for i, c := range buffer[:n] {
-			if c != 0 {
-				return from + int64(i), nil
-			}
+// backupGPT says whether the copy of a GUID partition table is in the last sector (UEFI specification, 5.3.2), of 512 or of
+// 4096 bytes. blkid looks for it only when the first sector has a protective MBR.
+func (c content) backupGPT() bool {
+	for _, sector := range []int{512, 4096} {
+		if at := len(c.tail) - sector; at >= 0 && bytes.HasPrefix(c.tail[at:], []byte("EFI PART")) {
+			return true
 		}
 	}
-	return -1, nil
-}
-
-// aligned returns n bytes as O_DIRECT wants them in memory (open(2)).
-func aligned(n int) []byte {
-	const page = 4096
-	b := make([]byte, n+page)
-	skip := page - int(uintptr(unsafe.Pointer(&b[0]))%page)
-	return b[skip : skip+n : skip+n]
+	return false
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestRunGivesOutputOrTheToolsWords(t *testing.T) {
@@ -30,6 +32,49 @@ func TestContextEndsATool(t *testing.T) {
 	defer cancel()
 	if _, err := Run(ctx, "sleep", "60"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Run = %v; want the context's error", err)
+	}
+}
+
+// A process that a tool leaves behind holds its output open; with the context it must go, and Run must not wait for it.
+func TestContextEndsWhatAToolStarted(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	started := time.Now()
+	_, err := Run(ctx, "sh", "-c", "sleep 60 & sleep 60")
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > drain {
+		t.Errorf("Run = %v after %v; want the context's error at once", err, time.Since(started))
+	}
+}
+
+func TestAToolThatEndedInTimeHasNoError(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	out, err := Run(ctx, "echo", "done")
+	cancel()
+	if err != nil || out != "done\n" {
+		t.Errorf("Run(echo) = %q, %v", out, err)
+	}
+}
+
+func TestASignalIsNamed(t *testing.T) {
+	_, err := Run(context.Background(), "sh", "-c", "kill -SEGV $$")
+	var e *Error
+	if !errors.As(err, &e) || e.Signal != syscall.SIGSEGV || err.Error() != "sh was ended by signal 11 (segmentation fault)" {
+		t.Errorf("Run = %v; want the signal", err)
+	}
+}
+
+func TestToolsGetNothingOfTheAgentsEnvironment(t *testing.T) {
+	t.Setenv("SECRET", "x")
+	out, err := Run(context.Background(), "env")
+	if err != nil || strings.Contains(out, "SECRET") || !strings.Contains(out, "LC_ALL=C\n") {
+		t.Errorf("env printed %q, %v; want PATH and LC_ALL=C alone", out, err)
+	}
+}
+
+func TestErrorsStayOnOneLine(t *testing.T) {
+	e := &Error{Args: []string{"/usr/sbin/fsck"}, ExitCode: 4, Stderr: "a\nb\n" + strings.Repeat("ü", 1000)}
+	if s := e.Error(); strings.Contains(s, "\n") || len(s) > 500 || !utf8.ValidString(s) {
+		t.Errorf("the error is %q; want a line of valid text", s)
 	}
 }
 
