@@ -26,7 +26,7 @@ setup: bin/guest ## fetch all that the other targets need, and boot a guest; the
 
 .PHONY: demo
 demo: bin/loam bin/guest bin/demo ## the main job, step by step, on blank disks of a guest
-	@$(GUEST) --disks=2x2G,1x256M --timeout=5m -- bin/demo --loam bin/loam
+	@$(GUEST) --disks=2x2G,1x64M --timeout=5m -- bin/demo --loam bin/loam
 
 .PHONY: build
 build: bin/loam ## build the loam binary

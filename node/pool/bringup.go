@@ -90,8 +90,30 @@ func (p *Pools) survey(ctx context.Context) (disk.Survey, error) {
 	}
 	p.seen = seen
 	p.lvm.SetDevices(p.candidates(seen))
-	report, err := p.Report(ctx)
-	return disk.Survey{Disks: seen, Pools: p.All(), Report: report}, err
+	report, err := p.lvm.Report(ctx)
+	if err != nil {
+		return disk.Survey{}, err
+	}
+	s := disk.Survey{Disks: seen, Pools: p.All(), Report: report}
+	p.own(s)
+	return s, nil
+}
+
+// own lets LVM see no more than the disks of our pools' groups from now on: a stranger may have a group of the same name.
+func (p *Pools) own(s disk.Survey) {
+	var members []string
+	owned := map[string]string{}
+	for _, g := range disk.Groups(s) {
+		if g.Problem == "" && g.Exists {
+			members = append(members, g.Devices...)
+			owned[g.Name] = g.UUID
+		}
+	}
+	p.members = members
+	p.lvm.SetDevices(members)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owned = owned
 }
 
 // candidates are the disks that LVM is asked about. A member of one of our groups stays among them as long as it is there,
@@ -120,13 +142,14 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 	if err != nil {
 		return err
 	}
-	report := s.Report
+	vg, ok := g.VG, g.Exists
 	if claimed {
-		if report, err = p.Report(ctx); err != nil {
+		report, err := p.Report(ctx)
+		if err != nil {
 			return err
 		}
+		vg, ok = report.VolumeGroup(g.Name)
 	}
-	vg, ok := report.VolumeGroup(g.Name)
 	if !ok {
 		return fmt.Errorf("no disk for it: none is free of those that its configuration names (loam disk list says why)")
 	}
@@ -146,18 +169,18 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 		}
 		claimable = append(claimable, s.Disks[i].Path)
 	}
-	vg, exists := s.Report.VolumeGroup(g.Name)
-	step := planGroup(c, vg, exists, claimable)
-	p.lvm.SetDevices(slices.Concat(p.candidates(s.Disks), claimable))
-	switch {
-	case step.create != nil:
+	step := planGroup(c, g.VG, g.Exists, claimable)
+	if step.create == nil && len(step.extend) == 0 {
+		return false, nil
+	}
+	p.members = append(p.members, claimable...)
+	p.lvm.SetDevices(p.members)
+	if step.create != nil {
 		p.log.InfoContext(ctx, "making volume group", "pool", c.Name, "group", g.Name, "disks", claimable)
 		return true, p.lvm.CreateGroup(*step.create)
-	case len(step.extend) > 0:
-		p.log.InfoContext(ctx, "adding to volume group", "pool", c.Name, "group", g.Name, "disks", step.extend)
-		return true, p.lvm.ExtendGroup(g.Name, pvMetadata, step.extend...)
 	}
-	return false, nil
+	p.log.InfoContext(ctx, "adding to volume group", "pool", c.Name, "group", g.Name, "disks", step.extend)
+	return true, p.lvm.ExtendGroup(g.Name, pvMetadata, step.extend...)
 }
 
 func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
@@ -180,16 +203,8 @@ func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
 	return p.lvm.Activate(s.group, s.activate...)
 }
 
-// conclude remembers what was found, and lets LVM see no more than the disks of our pools from now on.
+// conclude remembers what was found.
 func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string]string) {
-	var devices []string
-	for _, g := range disk.Groups(s) {
-		if g.Problem == "" {
-			devices = append(devices, g.Devices...)
-		}
-	}
-	p.members = devices
-	p.lvm.SetDevices(devices)
 	judged := make([]Judged, len(s.Disks))
 	for i, v := range disk.Assess(s) {
 		judged[i] = Judged{s.Disks[i], v}

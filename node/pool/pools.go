@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ type Pools struct {
 	mu       sync.Mutex // guards what follows
 	config   config.Config
 	locks    map[string]chan struct{} // by volume group: full while held
+	owned    map[string]string        // UUIDs of our volume groups, by name
 	known    map[string]Volume        // by logical volume name: where it was last seen
 	judged   []Judged
 	problems map[string]string // by pool
@@ -111,6 +113,10 @@ func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	report.VolumeGroups = slices.DeleteFunc(report.VolumeGroups, func(vg lvm.VolumeGroup) bool {
+		uuid, ours := p.owned[vg.Name]
+		return ours && uuid != vg.UUID // while all disks are looked at, a stranger's may be among them
+	})
 	clear(p.known)
 	for _, v := range Volumes(p.config.Pools, report) {
 		p.known[v.LV.Name] = v
