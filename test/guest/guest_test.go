@@ -72,18 +72,6 @@ func (r result) expect(t *testing.T, status int, stdout string) {
 	}
 }
 
-func TestHelpNamesEveryFlag(t *testing.T) {
-	got := guest(t, "", "--help")
-	if got.status != 0 || got.stdout != help {
-		t.Errorf("exit status %d, %q; want 0 and the help", got.status, got.stdout)
-	}
-	for _, name := range flagNames() {
-		if !strings.Contains(help, "\n  --"+name) {
-			t.Errorf("help does not explain --%s", name)
-		}
-	}
-}
-
 func TestAWrongCommandLineIsExplained(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"--disks=1G"}, {"--disks=none", "true"}, {"--kernel=bsd", "true"}, {"--env=A", "true"},

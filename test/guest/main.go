@@ -87,6 +87,7 @@ func endOnSignal(options machine.Options) (ctx context.Context, stop func()) {
 	go func() {
 		select {
 		case received := <-signals:
+			signal.Stop(signals) // the next one ends this program at once, and the kernel ends the guest
 			cancel(endedBy{received.(syscall.Signal)})
 		case <-done:
 		}

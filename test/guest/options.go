@@ -127,9 +127,3 @@ func appendTo(list *[]string) func(string) error {
 		return nil
 	}
 }
-
-// flagNames lists the flags.
-func flagNames() (names []string) {
-	declare(&machine.Options{}).VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-	return names
-}

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,19 +33,23 @@ func (o *Options) accelerator(ctx context.Context, kernel kernelImage) (accelera
 	if err := unix.Uname(&host); err != nil {
 		return emulator, err
 	}
-	unlock, err := o.lock("kvm")
+	unlock, err := o.lock(ctx, "kvm")
 	if err != nil {
 		return emulator, err
 	}
 	defer unlock()
-	file := filepath.Join(o.Cache, fmt.Sprintf("kvm-%s-%s", unix.ByteSliceToString(host.Release[:]), kernel.release))
+	cache, err := o.cache()
+	if err != nil {
+		return emulator, err
+	}
+	file := filepath.Join(cache, fmt.Sprintf("kvm-%s-%s", unix.ByteSliceToString(host.Release[:]), kernel.release))
 	if known, err := os.ReadFile(file); err == nil {
 		return choose(strings.TrimSpace(string(known)) == "works"), nil
 	}
 	o.say("trying whether KVM works here")
 	works := o.probeKVM(ctx, kernel)
 	if ctx.Err() != nil {
-		return emulator, context.Cause(ctx)
+		return emulator, ctx.Err()
 	}
 	answer := "works"
 	if !works {
@@ -65,9 +70,8 @@ func choose(kvmWorks bool) accelerator {
 func (o *Options) probeKVM(ctx context.Context, kernel kernelImage) bool {
 	ctx, cancel := context.WithTimeout(ctx, kvmProbeTime)
 	defer cancel()
-	status, err := bootQEMU(ctx, Options{
-		Kernel: QEMU, Memory: 512 << 20, Args: []string{"true"}, Dir: "/", Init: o.Init, Cache: o.Cache,
-	}, kernel, kvm)
+	probe := Options{Kernel: QEMU, Memory: 512 << 20, Args: []string{"true"}, Dir: "/", Init: o.Init, Stdout: io.Discard, Stderr: io.Discard}
+	status, err := bootQEMU(ctx, probe, kernel, kvm)
 	if o.Verbose && err != nil {
 		o.say("KVM: %v", err)
 	}

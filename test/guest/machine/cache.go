@@ -1,10 +1,13 @@
 package machine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,15 +35,41 @@ func cacheFolder(dir string) (string, error) {
 	return cache, os.MkdirAll(cache, 0o755)
 }
 
-// lock keeps two guests that start at the same time from making the same thing: flock(2) on a file in the cache.
-func (o *Options) lock(name string) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(o.Cache, name+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+// cache gives the folder for what is costly to make again.
+func (o *Options) cache() (string, error) {
+	if o.Cache != "" {
+		return o.Cache, nil
+	}
+	return cacheFolder(o.Dir)
+}
+
+// lock keeps two guests that start at the same time from making the same thing: flock(2) on a file in the cache. It is
+// tried again and again, because one that waits in the kernel would not see that the context ends.
+func (o *Options) lock(ctx context.Context, name string) (unlock func(), err error) {
+	folder, err := o.cache()
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	file, err := os.OpenFile(filepath.Join(folder, name+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
 	}
-	return func() { _ = file.Close() }, nil
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			_ = file.Close()
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			_ = file.Close()
+			return nil, context.Cause(ctx)
+		}
+	}
 }

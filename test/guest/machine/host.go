@@ -76,7 +76,7 @@ func runHere(ctx context.Context, options Options, loops []string, lvm string) (
 		_ = syscall.Kill(target, syscall.SIGKILL) // what it left running holds devices
 	}
 	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+		return 0, ctx.Err()
 	}
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {

@@ -19,12 +19,16 @@ type kernelImage struct{ release, image, modules string }
 
 // fetchKernel gives the kernel in the cache, and puts it there if there is none.
 func (o *Options) fetchKernel(ctx context.Context) (kernelImage, error) {
-	unlock, err := o.lock("kernel")
+	unlock, err := o.lock(ctx, "kernel")
 	if err != nil {
 		return kernelImage{}, err
 	}
 	defer unlock()
-	folder := filepath.Join(o.Cache, "kernel")
+	cache, err := o.cache()
+	if err != nil {
+		return kernelImage{}, err
+	}
+	folder := filepath.Join(cache, "kernel")
 	if kernel, err := findKernel(folder); err == nil {
 		return kernel, nil
 	}
@@ -69,20 +73,29 @@ func newestKernel(ctx context.Context) (string, error) {
 	return dependency(ctx, kernelPackage)
 }
 
-// dependency gives the package that another one depends on first, by the field Depends of its newest version: deb822(5).
+// dependency gives the package that the newest version of another one depends on first.
 func dependency(ctx context.Context, name string) (string, error) {
 	output, err := exec.CommandContext(ctx, "apt-cache", "show", "--no-all-versions", name).Output()
 	if err != nil {
 		return "", fmt.Errorf("apt-cache show %s: %w", name, err)
 	}
-	for line := range strings.Lines(string(output)) {
+	first := firstDependency(string(output))
+	if first == "" {
+		return "", fmt.Errorf("package %s depends on no kernel", name)
+	}
+	return first, nil
+}
+
+// firstDependency reads the field Depends of a package's description, deb822(5); "": it has none.
+func firstDependency(description string) string {
+	for line := range strings.Lines(description) {
 		if value, ok := strings.CutPrefix(line, "Depends:"); ok {
-			if first := strings.Fields(value); len(first) > 0 {
-				return strings.TrimRight(first[0], ","), nil
-			}
+			first, _, _ := strings.Cut(strings.TrimSpace(value), ",")
+			name, _, _ := strings.Cut(first, " ")
+			return name
 		}
 	}
-	return "", fmt.Errorf("package %s depends on no kernel", name)
+	return ""
 }
 
 // unpackKernel downloads a package and unpacks it, in a folder that gets its name when it is complete. depmod lists

@@ -48,7 +48,7 @@ type Options struct {
 
 	// Stdin may be nil. A Read of it that is under way as the guest ends is not waited for.
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer
+	Stdout, Stderr io.Writer // nil: discarded
 	// Terminal, if not nil, is a terminal that the command shall believe it runs on; Run makes it raw meanwhile.
 	Terminal *os.File
 
@@ -93,6 +93,14 @@ func Run(ctx context.Context, options Options) (int, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, options.Timeout, ErrTimeout)
 		defer cancel()
 	}
+	status, err := run(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		return 0, context.Cause(ctx) // whatever failed, failed because of it
+	}
+	return status, err
+}
+
+func run(ctx context.Context, options Options) (int, error) {
 	switch options.Kernel {
 	case QEMU:
 		return runQEMU(ctx, options)
@@ -115,19 +123,17 @@ func (o *Options) complete() error {
 		}
 		o.Dir = dir
 	}
-	if o.Cache == "" {
-		cache, err := cacheFolder(o.Dir)
-		if err != nil {
-			return err
-		}
-		o.Cache = cache
-	}
 	if o.Init == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return err
 		}
 		o.Init = self
+	}
+	for _, stream := range []*io.Writer{&o.Stdout, &o.Stderr} {
+		if *stream == nil {
+			*stream = io.Discard
+		}
 	}
 	if o.Kernel == "" {
 		o.Kernel = UML

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,30 +28,29 @@ var guestTools = []debianPackage{
 
 // ensure installs what of the packages is missing, if this is root.
 func (o *Options) ensure(ctx context.Context, packages []debianPackage) error {
-	missing := o.missing(packages)
+	missing := o.missing(ctx, packages)
 	if len(missing) == 0 {
 		return nil
 	}
-	install := append([]string{"install", "--yes", "--no-install-recommends"}, missing...)
-	byHand := "apt-get " + strings.Join(slices.Delete(slices.Clone(install), 1, 2), " ")
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("this machine lacks what these Debian packages hold, and is no Debian to install them on: %s",
 			strings.Join(missing, " "))
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("packages are missing, and only root can install them; type: sudo %s", byHand)
+		return fmt.Errorf("packages are missing, and only root can install them; type: sudo apt-get install --no-install-recommends %s",
+			strings.Join(missing, " "))
 	}
-	unlock, err := o.lock("packages")
+	unlock, err := o.lock(ctx, "packages")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if missing = o.missing(packages); len(missing) == 0 {
-		return nil // another guest installed them while we waited
+	if missing = o.missing(ctx, packages); len(missing) == 0 {
+		return nil // another guest installed them while this one waited
 	}
 	o.say("installing Debian packages: %s", strings.Join(missing, " "))
 	started := time.Now()
-	if err := installPackages(ctx, install); err != nil {
+	if err := installPackages(ctx, missing); err != nil {
 		return err
 	}
 	o.say("installed in %v", time.Since(started).Round(100*time.Millisecond))
@@ -60,7 +58,8 @@ func (o *Options) ensure(ctx context.Context, packages []debianPackage) error {
 }
 
 // installPackages fetches the package lists only when it does not work without: they are missing or too old.
-func installPackages(ctx context.Context, install []string) error {
+func installPackages(ctx context.Context, names []string) error {
+	install := append([]string{"install", "--yes", "--no-install-recommends"}, names...)
 	first := aptGet(ctx, install...)
 	if first == nil {
 		return nil
@@ -82,7 +81,7 @@ func aptGet(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (o *Options) missing(packages []debianPackage) []string {
+func (o *Options) missing(ctx context.Context, packages []debianPackage) []string {
 	var names []string
 	for _, p := range packages {
 		if _, err := os.Stat(p.file); err != nil {
@@ -90,19 +89,15 @@ func (o *Options) missing(packages []debianPackage) []string {
 		}
 	}
 	for _, name := range o.Packages {
-		if !installed(name) {
+		if !installed(ctx, name) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// installed asks dpkg, by the list of files that it keeps of every installed package: of one for several architectures
-// the name carries the architecture.
-func installed(name string) bool {
-	lists, err := filepath.Glob("/var/lib/dpkg/info/" + name + "*.list")
-	return err == nil && slices.ContainsFunc(lists, func(list string) bool {
-		base, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(list), ".list"), ":")
-		return base == name
-	})
+// installed asks dpkg-query(1); one that was removed but for its configuration is not.
+func installed(ctx context.Context, name string) bool {
+	output, err := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${db:Status-Status}\n", name).Output()
+	return err == nil && slices.Contains(strings.Fields(string(output)), "installed")
 }
