@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 
 KERNEL ?= uml# uml, qemu or host: where tests and demo find device-mapper
 FUZZTIME ?= 10s# how long `make fuzz` spends on each target
+# One way to compile for programs and guests, so that nothing is compiled twice. Guests want static binaries.
+STATIC := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 GUEST := bin/guest --kernel=$(KERNEL)
 IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=10m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -20,24 +22,24 @@ help: ## list the targets
 	@echo
 
 .PHONY: setup
-setup: bin/guest ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
+setup: race-tools programs ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
 	@echo "setup: fetching Go modules" >&2; go list -deps -test ./... >/dev/null
 	@$(GUEST) --timeout=5m -- true
 
 .PHONY: demo
-demo: bin/loam bin/guest bin/demo ## the main job, step by step, on blank disks of a guest
+demo: programs ## the main job, step by step, on blank disks of a guest
 	@$(GUEST) --disks=2x2G,1x64M --timeout=5m -- bin/demo --loam bin/loam
 
 .PHONY: build
-build: bin/loam ## build the loam binary
+build: programs ## build bin/loam, and bin/guest and bin/demo
 
 ##@ What a developer runs
 .PHONY: test
-test: tools bin/loam bin/guest ## all tests: here with the race detector, then in the guest on real LVM
+test: race-tools programs ## all tests: here with the race detector, then in the guest on real LVM
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
+	$(STATIC) go vet ./...
 	go test -race ./...
-	CGO_ENABLED=0 LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 10m $(IN_GUEST) --disks=4x1G --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 10m $(IN_GUEST) --disks=4x1G --" $(REAL)
 
 .PHONY: lint
 lint: tools ## the linters, with the import fence
@@ -45,8 +47,8 @@ lint: tools ## the linters, with the import fence
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: bin/loam bin/guest ## figures: processes per call, cost at 100 volumes against 10, memory when idle
-	@CGO_ENABLED=0 go test -count=1 -timeout 10m $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+bench: programs ## figures: processes per call, cost at 100 volumes against 10, memory when idle
+	@$(STATIC) go test -count=1 -timeout 10m $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
@@ -54,23 +56,23 @@ fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
 		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
 
 .PHONY: testdata
-testdata: bin/guest ## capture lvm/testdata anew from real LVM
-	CGO_ENABLED=0 go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
+testdata: programs ## capture lvm/testdata anew from real LVM
+	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
 
 .PHONY: clean
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache
 	rm -rf bin
 
-.PHONY: tools
+.PHONY: tools race-tools
 tools:
 	@test/setup.sh
+race-tools:
+	@test/setup.sh race
 
 # Go knows what is out of date; building twice costs nothing. The version is git's, where git lets this user have it.
-.PHONY: bin/loam bin/guest bin/demo
-bin/loam: source := ./cmd/loam
-bin/guest: source := ./test/guest
-bin/demo: source := ./test/demo
-bin/loam bin/guest bin/demo: tools
-	@[ -e $@ ] || echo "building $@; the first time takes a while" >&2
+.PHONY: programs bin/loam bin/guest bin/demo
+bin/loam bin/guest bin/demo: programs
+programs: tools
+	@[ -e bin ] || echo "building bin/loam, bin/guest and bin/demo; the first time takes a while" >&2
 	@stamp=auto; git rev-parse HEAD >/dev/null 2>&1 || stamp=false; \
-		CGO_ENABLED=0 go build -trimpath -buildvcs=$$stamp -o $@ $(source)
+		$(STATIC) go build -buildvcs=$$stamp -o bin/ ./cmd/loam ./test/guest ./test/demo

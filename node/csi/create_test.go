@@ -23,7 +23,7 @@ func TestCreateAnswersTheSameAgain(t *testing.T) {
 	for _, r := range []*csi.CreateVolumeRequest{
 		request("thin"), request("thick", in("slow")), request("odd name / with everything ü"), request("rounded", size(1)),
 		request("anywhere", func(r *csi.CreateVolumeRequest) { r.Parameters = nil }),
-		request("restored", fromSnapshot(snap.GetSnapshotId())), request("larger", fromSnapshot(snap.GetSnapshotId()), size(2*lvm.GiB)),
+		request("restored", fromSnapshot(snap.GetSnapshotId())), request("larger", fromSnapshot(snap.GetSnapshotId()), size(2*testSize)),
 		request("clone", fromVolume(snapOf.GetVolumeId())), request("fs", with(mounted("ext4"))),
 	} {
 		first := b.mustCreate(t, r)
@@ -48,8 +48,8 @@ func TestNameTakenForSomethingElseIsRefused(t *testing.T) {
 	must(t, b.fake.CreateThick(lvm.CreateThick{VG: "loam-fast", Name: "foreign", Size: 4 * lvm.MiB, Tags: []string{"theirs"}}))
 	before := b.lvs(t, "loam-fast")
 	for what, r := range map[string]*csi.CreateVolumeRequest{
-		"larger":       request("taken", size(2*lvm.GiB)),
-		"limit below":  request("taken", func(r *csi.CreateVolumeRequest) { r.CapacityRange = &csi.CapacityRange{LimitBytes: int64(lvm.MiB)} }),
+		"larger":       request("taken", size(2*testSize)),
+		"limit below":  request("taken", func(r *csi.CreateVolumeRequest) { r.CapacityRange = &csi.CapacityRange{LimitBytes: int64(testSize / 2)} }),
 		"other pool":   request("taken", in("slow")),
 		"file system":  request("taken", with(mounted("xfs"))),
 		"from another": request("taken", fromVolume(other.GetVolumeId())),

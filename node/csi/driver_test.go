@@ -17,9 +17,12 @@ import (
 	"github.com/loam-storage/loam/node/pool"
 )
 
-const testNode = "node-1"
+const (
+	testNode = "node-1"
+	testSize = 32 * lvm.MiB
+)
 
-// bench is a driver on a fake LVM with a thin pool "fast" and a thick pool "slow" of 90 GiB each, whose volumes are
+// testbed is a driver on a fake LVM with a thin pool "fast" and a thick pool "slow" of 90 GiB each, whose volumes are
 // sparse files.
 type testbed struct {
 	*Driver
@@ -56,11 +59,11 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// request is for a raw block volume of 1 GiB in pool fast, changed by each of change.
+// request is for a raw block volume of testSize in pool fast, changed by each of change.
 func request(name string, change ...func(*csi.CreateVolumeRequest)) *csi.CreateVolumeRequest {
 	r := &csi.CreateVolumeRequest{
 		Name: name, VolumeCapabilities: []*csi.VolumeCapability{block()}, Parameters: map[string]string{"pool": "fast"},
-		CapacityRange: &csi.CapacityRange{RequiredBytes: int64(lvm.GiB)},
+		CapacityRange: &csi.CapacityRange{RequiredBytes: int64(testSize)},
 	}
 	for _, c := range change {
 		c(r)

@@ -176,7 +176,7 @@ func TestDelete(t *testing.T) {
 	wantCode(t, "origin of a snapshot", del(origin.GetVolumeId()), codes.OK)
 	wantCode(t, "again", del(origin.GetVolumeId()), codes.OK)
 	restored := b.mustCreate(t, request("restored", fromSnapshot(snap.GetSnapshotId())))
-	if restored.GetCapacityBytes() != int64(lvm.GiB) {
+	if restored.GetCapacityBytes() != int64(testSize) {
 		t.Errorf("restored from the snapshot of a deleted volume: %v", restored)
 	}
 }
