@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes sure that there are a Go tool chain as new as go.mod asks for, and the C compiler that the race detector links with.
-# Debian's Go may be older: then it fetches the right one, which is an ordinary Go module, into .cache/go. What a guest needs,
-# test/guest installs. Where all is there, this says nothing and takes no time.
+# Makes sure that there is a Go tool chain as new as go.mod asks for, and with argument "race" also the C compiler that the
+# race detector links with. Debian's Go may be older: then it fetches the right one, which is an ordinary Go module, into
+# .cache/go. Where all is there, this says nothing and takes no time.
 set -eu
 cd "$(dirname "$0")/.."
 minimum=$(sed -n 's/^go //p' go.mod)
@@ -27,6 +27,7 @@ quietly() {
 	fi
 }
 
+# install_packages fetches the package lists only when it does not work without: they are missing or too old.
 install_packages() { # $@: Debian packages
 	if ! command -v apt-get >/dev/null; then
 		say "this is no Debian to install packages on; it lacks Go $minimum or a C compiler"
@@ -38,8 +39,9 @@ install_packages() { # $@: Debian packages
 	fi
 	say "installing Debian packages (about a minute): $*"
 	export DEBIAN_FRONTEND=noninteractive
-	quietly apt-get -q -o DPkg::Lock::Timeout=300 update
-	quietly apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@"
+	install="apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends"
+	# shellcheck disable=SC2086 # a list of words
+	$install "$@" >/dev/null 2>&1 || { quietly apt-get -q update && quietly $install "$@"; }
 }
 
 # fetch_toolchain asks Debian's go for the module whose files are a Go tool chain (https://go.dev/doc/toolchain). Modules
@@ -57,7 +59,10 @@ fetch_toolchain() {
 	mv "$new" .cache/go
 }
 
-if has_go && command -v gcc >/dev/null; then exit 0; fi
+has_compiler() { [ "$for" != race ] || command -v gcc >/dev/null; }
+
+for=${1:-}
+if has_go && has_compiler; then exit 0; fi
 mkdir -p .cache
 exec 9>.cache/setup.lock
 flock 9 # two at once would do it twice
@@ -65,9 +70,11 @@ scratch=$(mktemp -d .cache/setup.XXXXXX)
 scratch=$PWD/$scratch
 trap 'rm -rf "$scratch"' EXIT
 
+# With apt at work already, it also gets what test/guest would install for itself a moment later.
 packages=
-command -v gcc >/dev/null || packages="gcc libc6-dev"
-has_go || command -v go >/dev/null || packages="$packages golang-go ca-certificates"
+has_compiler || packages="gcc libc6-dev"
+has_go || command -v go >/dev/null ||
+	packages="$packages golang-go ca-certificates user-mode-linux lvm2 thin-provisioning-tools xfsprogs kmod"
 # shellcheck disable=SC2086 # a list of words
 [ -z "$packages" ] || install_packages $packages
 has_go || fetch_toolchain
