@@ -72,6 +72,16 @@ func drbdMetadata() string {
 	return string(b)
 }
 
+// mbr is a boot sector's partition table with one partition of 32 MiB.
+func mbr() string {
+	b := make([]byte, 512)
+	b[446+4] = 0x83
+	le.PutUint32(b[446+8:], 2048)
+	le.PutUint32(b[446+12:], 65536)
+	copy(b[510:], "\x55\xaa")
+	return string(b)
+}
+
 // swapAndXFS gives an xfs file system a swap signature besides its own, which two formats may not share a device.
 func swapAndXFS(t *testing.T, path string) {
 	t.Helper()

@@ -1,0 +1,197 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+)
+
+const thinGroup = "loam-filesystem"
+
+// thinPool is a thin pool on a blank disk, from which it makes volumes that are larger than the disk.
+type thinPool struct{ *lvm.LVM }
+
+func newThinPool(t *testing.T) thinPool {
+	t.Helper()
+	disk := oneDisk(t)
+	l := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
+	if err := l.Available(); err != nil {
+		t.Fatal(err)
+	}
+	l.SetDevices([]string{disk})
+	err := l.CreateGroup(lvm.CreateGroup{Name: thinGroup, Devices: []string{disk}})
+	if err == nil {
+		err = l.CreatePool(lvm.CreatePool{VG: thinGroup, Name: "pool", Size: 800 * lvm.MiB, MetadataSize: 8 * lvm.MiB, ChunkSize: 64 * lvm.KiB})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return thinPool{l}
+}
+
+func (p thinPool) create(t *testing.T, name string, size lvm.Bytes) string {
+	t.Helper()
+	if err := p.CreateThin(lvm.CreateThin{VG: thinGroup, Pool: "pool", Name: name, Size: size}); err != nil {
+		t.Fatal(err)
+	}
+	return p.device(t, name).Path
+}
+
+func (p thinPool) device(t *testing.T, name string) lvm.Device {
+	t.Helper()
+	d, err := p.Device(thinGroup, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func mebibytes(b lvm.Bytes) float64 { return float64(b) / float64(lvm.MiB) }
+
+// TestRealNewFileSystemAllocatesLittleOfAThinPool: of an xfs 64 MiB are its log, which mkfs.xfs always writes and does not
+// make smaller.
+func TestRealNewFileSystemAllocatesLittleOfAThinPool(t *testing.T) {
+	for _, c := range []struct {
+		kind Type
+		most lvm.Bytes
+	}{{Ext4, 10 * lvm.MiB}, {XFS, 70 * lvm.MiB}} {
+		t.Run(string(c.kind), func(t *testing.T) {
+			p := newThinPool(t)
+			device := p.create(t, "v", 10*lvm.GiB)
+			uuid := made(t, device, c.kind)
+			mapped := p.device(t, "v").Mapped
+			t.Logf("mkfs.%s of 10 GiB allocates %.1f MiB", c.kind, mebibytes(mapped))
+			if mapped <= 0 || mapped >= c.most {
+				t.Errorf("mkfs.%s of 10 GiB allocates %v; want less than %v", c.kind, mapped, c.most)
+			}
+			if is, err := Made(device, c.kind, uuid); err != nil || !is {
+				t.Errorf("Made = %t, %v", is, err)
+			}
+		})
+	}
+}
+
+// TestRealMountedExt4DoesNotFillItsInodeTablesOnAThinPool compares with what the kernel does unless told not to.
+func TestRealMountedExt4DoesNotFillItsInodeTablesOnAThinPool(t *testing.T) {
+	p := newThinPool(t)
+	m := root(t)
+	mounted := map[bool]lvm.Bytes{}
+	for thin, name := range map[bool]string{false: "written", true: "left"} {
+		device := p.create(t, name, 10*lvm.GiB)
+		made(t, device, Ext4)
+		before := p.device(t, name).Mapped
+		target := m.mounted(t, StageRequest{Device: device, Type: Ext4, Thin: thin})
+		mounted[thin] = p.settled(t, name) - before
+		write(t, filepath.Join(target, "file"), "x")
+		if err := m.Unmount(target); err != nil {
+			t.Fatal(err)
+		}
+		assertClean(t, MakeRequest{Device: device, Type: Ext4}, name)
+	}
+	t.Logf("mounting ext4 of 10 GiB allocates %.1f MiB with noinit_itable, %.1f MiB without", mebibytes(mounted[true]), mebibytes(mounted[false]))
+	if mounted[true] >= 5*lvm.MiB || mounted[false] < 2*mounted[true] {
+		t.Errorf("mounting allocates %v with noinit_itable, %v without", mounted[true], mounted[false])
+	}
+}
+
+// settled is what a volume has allocated once that no longer grows: the kernel initialises one block group's tables, then
+// rests for ten times as long as that took (ext4(5), init_itable).
+func (p thinPool) settled(t *testing.T, name string) lvm.Bytes {
+	t.Helper()
+	last := lvm.Bytes(-1)
+	for range 20 {
+		now := p.device(t, name).Mapped
+		if now == last {
+			break
+		}
+		last = now
+		time.Sleep(6 * time.Second) // the kernel begins up to five seconds after the mount, at random
+	}
+	return last
+}
+
+func TestRealGrowFollowsAThinVolumeTwentyfold(t *testing.T) {
+	for _, c := range []struct {
+		kind     Type
+		from, to lvm.Bytes
+	}{{Ext4, MinimumSize(Ext4), 20 * MinimumSize(Ext4)}, {Ext4, 512 * lvm.MiB, 10 * lvm.GiB}, {XFS, MinimumSize(XFS), 20 * MinimumSize(XFS)}} {
+		t.Run(string(c.kind)+" of "+c.from.String(), func(t *testing.T) {
+			p := newThinPool(t)
+			m := root(t)
+			device := p.create(t, "v", c.from)
+			target := m.staged(t, device, c.kind)
+			write(t, filepath.Join(target, "file"), "x")
+			grow := GrowRequest{Device: device, MountPoint: target, Type: c.kind}
+			assertFull(t, grow)
+			if err := p.Extend(thinGroup, "v", c.to); err != nil {
+				t.Fatal(err)
+			}
+			if err := Grow(context.Background(), grow); err != nil {
+				t.Fatal(err)
+			}
+			assertFull(t, grow)
+			if err := m.Unmount(target); err != nil {
+				t.Fatal(err)
+			}
+			assertClean(t, MakeRequest{Device: device, Type: c.kind}, "grown twentyfold")
+		})
+	}
+}
+
+func TestRealWipeLeavesNothingAndSparesWhatIsMounted(t *testing.T) {
+	disks := lvmtest.RequireDisks(t, 1)
+	l := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
+	l.SetDevices(disks)
+	err := l.CreateGroup(lvm.CreateGroup{Name: thinGroup, Devices: disks})
+	if err == nil {
+		err = l.CreateThick(lvm.CreateThick{VG: thinGroup, Name: "v", Size: 100 * lvm.MiB})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := thinPool{l}.device(t, "v").Path
+	m := root(t)
+	target := m.staged(t, device, Ext4)
+	if err := Zero(context.Background(), device); err == nil {
+		t.Fatal("zeroed what is mounted")
+	}
+	if err := m.Unmount(target); err != nil {
+		t.Fatal(err)
+	}
+	if err := Zero(context.Background(), device); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range contents(t, device, 100*lvm.MiB) {
+		if c != 0 {
+			t.Fatalf("byte %d is %#x", i, c)
+		}
+	}
+}
+
+func TestRealSuperblockThatCannotBeReadIsNotAbsent(t *testing.T) {
+	oneDisk(t) // tells where there is no device-mapper
+	const name = "loam-filesystem-error"
+	run(t, "dmsetup", "create", name, "--table", "0 65536 error")
+	t.Cleanup(func() { run(t, "dmsetup", "remove", "--retry", name); run(t, "dmsetup", "mknodes") })
+	run(t, "dmsetup", "mknodes") // where there is no udev
+	device := "/dev/mapper/" + name
+	if is, err := Made(device, Ext4, UUID("v")); !errors.Is(err, unix.EIO) {
+		t.Errorf("Made = %t, %v; want the device's error", is, err)
+	}
+	m := root(t)
+	for _, kind := range []Type{Ext4, XFS} {
+		if err := m.Stage(StageRequest{Device: device, Type: kind, Target: m.folder(t)}); !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) {
+			t.Errorf("Stage = %v; want the kernel's error", err)
+		}
+		if err := Check(context.Background(), device, kind); err != nil {
+			t.Errorf("Check(%s) = %v; nobody could read it", kind, err)
+		}
+	}
+}
