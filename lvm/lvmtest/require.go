@@ -13,6 +13,9 @@ import (
 // DisksEnv names blank disks for tests, separated by commas, as `go run ./test/guest --disks=…` sets it.
 const DisksEnv = "LOAM_DISKS"
 
+// RequiredEnv, when set, makes a test fail that would be skipped for want of disks: `make test` sets it in the guest.
+const RequiredEnv = "LOAM_REQUIRED"
+
 // ends is how much of both ends of a disk is zeroed: labels, partition tables, superblocks and their copies.
 const ends = 2 << 20
 
@@ -23,11 +26,11 @@ func RequireDisks(t testing.TB, n int) []string {
 	t.Helper()
 	named := os.Getenv(DisksEnv)
 	if named == "" {
-		t.Skipf("needs root, device-mapper and %d disks to destroy, named in %s: run it with `go test -exec` in test/guest", n, DisksEnv)
+		missing(t, "needs root, device-mapper and %d disks to destroy, named in %s: run it with `go test -exec` in test/guest", n, DisksEnv)
 	}
 	disks := strings.Split(named, ",")
 	if len(disks) < n {
-		t.Skipf("needs %d disks to destroy; %s names %d", n, DisksEnv, len(disks))
+		missing(t, "needs %d disks to destroy; %s names %d", n, DisksEnv, len(disks))
 	}
 	disks = disks[:n:n]
 	for _, d := range disks {
@@ -37,6 +40,15 @@ func RequireDisks(t testing.TB, n int) []string {
 	}
 	t.Cleanup(func() { release(t, disks) })
 	return disks
+}
+
+// missing skips a test, or fails it where all that tests need is said to be there.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(RequiredEnv) != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 // release removes every volume on the disks, so that the kernel holds them no more.
