@@ -46,10 +46,12 @@ func TestNameTakenForSomethingElseIsRefused(t *testing.T) {
 	origin := b.mustCreate(t, request("taken"))
 	other := b.mustCreate(t, request("other"))
 	must(t, b.fake.CreateThick(lvm.CreateThick{VG: "loam-fast", Name: "foreign", Size: 4 * lvm.MiB, Tags: []string{"theirs"}}))
-	before := b.lvs(t, "loam-fast")
+	before := b.lvs(t)
 	for what, r := range map[string]*csi.CreateVolumeRequest{
-		"larger":       request("taken", size(2*testSize)),
-		"limit below":  request("taken", func(r *csi.CreateVolumeRequest) { r.CapacityRange = &csi.CapacityRange{LimitBytes: int64(testSize / 2)} }),
+		"larger": request("taken", size(2*testSize)),
+		"limit below": request("taken", func(r *csi.CreateVolumeRequest) {
+			r.CapacityRange = &csi.CapacityRange{LimitBytes: int64(testSize / 2)}
+		}),
 		"other pool":   request("taken", in("slow")),
 		"file system":  request("taken", with(mounted("xfs"))),
 		"from another": request("taken", fromVolume(other.GetVolumeId())),
@@ -59,7 +61,7 @@ func TestNameTakenForSomethingElseIsRefused(t *testing.T) {
 		_, err := b.create(r)
 		wantCode(t, what, err, codes.AlreadyExists)
 	}
-	if after := b.lvs(t, "loam-fast"); !slices.Equal(before, after) {
+	if after := b.lvs(t); !slices.Equal(before, after) {
 		t.Errorf("volumes were %q, and after only refused calls %q", before, after)
 	}
 	_ = origin
@@ -130,7 +132,7 @@ func TestVolumeWithForeignBlocksIsNotHandedOut(t *testing.T) {
 	}
 	_, err := b.create(request("v"))
 	wantCode(t, "create", err, codes.Internal)
-	if slices.Contains(b.lvs(t, "loam-fast"), "v") {
+	if slices.Contains(b.lvs(t), "v") {
 		t.Error("the volume with foreign blocks is still there")
 	}
 	b.mustCreate(t, request("v"))

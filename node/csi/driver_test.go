@@ -2,7 +2,7 @@ package csi
 
 import (
 	"context"
-	"fmt"
+
 	"log/slog"
 	"testing"
 
@@ -137,14 +137,14 @@ func wantCode(t *testing.T, what string, err error, want codes.Code) {
 	}
 }
 
-// lvs are the names of all logical volumes in a group.
-func (b testbed) lvs(t *testing.T, group string) []string {
+// lvs are the names of all logical volumes in pool fast.
+func (b testbed) lvs(t *testing.T) []string {
 	t.Helper()
 	report, err := b.fake.Report(context.Background())
 	must(t, err)
-	vg, ok := report.VolumeGroup(group)
+	vg, ok := report.VolumeGroup("loam-fast")
 	if !ok {
-		t.Fatal(fmt.Errorf("no group %s", group))
+		t.Fatal("the group is gone")
 	}
 	var names []string
 	for _, lv := range vg.LVs {

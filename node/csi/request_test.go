@@ -16,7 +16,7 @@ import (
 
 func TestBadCreateNamesTheFieldAndChangesNothing(t *testing.T) {
 	b := newTestbed(t)
-	before := b.lvs(t, "loam-fast")
+	before := b.lvs(t)
 	params := func(k, v string) func(*csi.CreateVolumeRequest) {
 		return func(r *csi.CreateVolumeRequest) { r.Parameters[k] = v }
 	}
@@ -75,7 +75,7 @@ func TestBadCreateNamesTheFieldAndChangesNothing(t *testing.T) {
 			t.Errorf("%.120v:\n  answered %v\n  want %v naming %q", c.r, err, c.code, c.says)
 		}
 	}
-	if after := b.lvs(t, "loam-fast"); !slices.Equal(before, after) {
+	if after := b.lvs(t); !slices.Equal(before, after) {
 		t.Errorf("volumes were %q, and after only refused calls %q", before, after)
 	}
 }

@@ -72,7 +72,7 @@ type Placement struct {
 // equals. When none admits it, the error of the last one asked says why: ErrNoRoom or ErrRange.
 func Place(pools []config.Pool, report lvm.Report, want Range, least lvm.Bytes) (Placement, error) {
 	var best Placement
-	err := error(fmt.Errorf("%w: no pool is configured", ErrNoRoom))
+	err := fmt.Errorf("%w: no pool is configured", ErrNoRoom)
 	most := lvm.Bytes(-1)
 	for _, p := range pools {
 		vg, ok := report.VolumeGroup(p.VolumeGroup)

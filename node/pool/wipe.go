@@ -44,11 +44,10 @@ func (p *Pools) Wipe(ctx context.Context) {
 func (p *Pools) wipeAll(ctx context.Context) error {
 	pools := p.All()
 	report, err := p.Report(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() == nil {
+		p.log.ErrorContext(ctx, "cannot look for volumes to wipe", "error", err)
 	}
 	if err != nil {
-		p.log.ErrorContext(ctx, "cannot look for volumes to wipe", "error", err)
 		return err
 	}
 	var failed error
