@@ -130,7 +130,7 @@ func changeTagsArgs(r ChangeTags) []string {
 func size(b Bytes) string { return strconv.FormatInt(int64(b.RoundUp(Sector)), 10) + "b" }
 
 func tags(option string, tags []string) []string {
-	var args []string
+	args := make([]string, 0, 2*len(tags))
 	for _, t := range tags {
 		args = append(args, option, t)
 	}

@@ -11,7 +11,9 @@ import (
 
 var capture = flag.Bool("capture", false, "write what real LVM reports to testdata")
 
-// TestCapture refreshes testdata/*.json, in the guest: see CONTRIBUTING.
+// TestCapture refreshes testdata/*.json, in the guest:
+//
+//	go test -exec "<guest> --disks=3x300M --writable $PWD/lvm/testdata --" ./lvm -run Capture -capture
 func TestCapture(t *testing.T) {
 	if !*capture {
 		t.Skip("writes testdata: run it in the guest with -capture")

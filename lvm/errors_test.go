@@ -12,11 +12,17 @@ func TestCommandErrorIsOneReadableLine(t *testing.T) {
 		want string
 	}{
 		{
-			CommandError{Args: []string{"lvcreate", "-qq"}, ExitCode: 5, Stderr: "  WARNING: noise.\n  Volume group \"vg\" not found\n  Cannot process volume group vg\n"},
+			CommandError{
+				Args: []string{"lvcreate", "-qq"}, ExitCode: 5,
+				Stderr: "  WARNING: noise.\n  Volume group \"vg\" not found\n  Cannot process volume group vg\n",
+			},
 			`lvcreate: Volume group "vg" not found; Cannot process volume group vg (exit status 5)`,
 		},
 		{
-			CommandError{Args: []string{"lvcreate"}, ExitCode: 3, Stderr: "  thin: Required device-mapper target(s) not detected in your kernel.\n  Run `lvcreate --help' for more information.\n"},
+			CommandError{
+				Args: []string{"lvcreate"}, ExitCode: 3,
+				Stderr: "  thin: Required device-mapper target(s) not detected in your kernel.\n  Run `lvcreate --help' for more information.\n",
+			},
 			"lvcreate: thin: Required device-mapper target(s) not detected in your kernel (exit status 3)",
 		},
 		{CommandError{Args: []string{"lvs"}, ExitCode: 5, Stderr: "  WARNING: only this\n"}, "lvs: WARNING: only this (exit status 5)"},

@@ -6,5 +6,7 @@ func (l *LVM) RawReport() ([]byte, error) { return l.run(reportArgs()) }
 
 const Settings = settings
 
+func Fsync(device string) error { return fsync(device) }
+
 // OnFlush replaces fsync.
 func (l *LVM) OnFlush(flush func(device string) error) { l.flush = flush }

@@ -120,7 +120,7 @@ func volumeGroup(r vgRow, n *numbers) VolumeGroup {
 }
 
 func (p *parsed) physicalVolumes(rows []pvRow, n *numbers) []PhysicalVolume {
-	var pvs []PhysicalVolume
+	pvs := make([]PhysicalVolume, 0, len(rows))
 	for _, r := range rows {
 		pv := PhysicalVolume{
 			Device: r.Name, UUID: r.UUID, Tags: list(r.Tags), Size: n.bytes("pv_size", r.Size), Free: n.bytes("pv_free", r.Free),
@@ -146,7 +146,7 @@ func logicalVolumes(rows []lvRow, segments []segRow, n *numbers) []LogicalVolume
 	for _, r := range rows {
 		stripes[unbracket(r.Name)] = max(1, int(n.whole("stripes", first[r.UUID].Stripes)))
 	}
-	var lvs []LogicalVolume
+	lvs := make([]LogicalVolume, 0, len(rows))
 	for _, r := range rows {
 		lv := logicalVolume(r, first[r.UUID], n)
 		lv.Stripes = stripes[lv.Name]
@@ -166,15 +166,14 @@ func logicalVolume(r lvRow, s segRow, n *numbers) LogicalVolume {
 		Open: r.Open == "open", ReadOnly: strings.HasPrefix(r.Permissions, "read-only"),
 		SkipActive: r.SkipActivation == "skip activation", Health: health(r),
 	}
-	switch lv.Segment {
-	case ThinPool:
+	if lv.Segment == ThinPool {
 		lv.MetadataSize = n.bytes("lv_metadata_size", r.MetadataSize)
 		lv.MetadataUsed = n.share("metadata_percent", r.MetadataPercent, lv.MetadataSize)
 		lv.ChunkSize = n.bytes("chunk_size", s.ChunkSize)
 		lv.ErrorWhenFull = r.WhenFull == "error"
 		lv.TransactionID = uint64(n.whole("transaction_id", s.TransactionID))
-		fallthrough
-	case Thin:
+	}
+	if lv.Segment == ThinPool || lv.Segment == Thin {
 		lv.Mapped = n.share("data_percent", r.DataPercent, lv.Size)
 	}
 	return lv

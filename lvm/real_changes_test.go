@@ -105,28 +105,32 @@ func flushes(t *testing.T, device string) string {
 	return fields[15]
 }
 
-// LVM itself never flushes: without it a power cut takes acknowledged volumes back.
+// LVM itself never flushes: without us a power cut takes acknowledged volumes back.
 func TestChangesAreFlushedToTheDisk(t *testing.T) {
 	r := start(t, lvm.Options{})
 	if cache, err := os.ReadFile("/sys/block/" + strings.TrimPrefix(r.devices[0], "/dev/") + "/queue/write_cache"); err != nil || string(cache) != "write back\n" {
 		t.Skipf("%s has no volatile write cache: %q, %v", r.devices[0], cache, err)
 	}
 	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:2]}))
-	for _, d := range r.devices[:2] {
-		before := flushes(t, d)
-		r.must(r.l.ChangeTags(lvm.ChangeTags{VG: vg, Names: r.thick(d), Add: []string{"t"}}))
-		if after := flushes(t, d); after == before {
-			t.Errorf("%s was not flushed: %s flushes before and after", d, before)
+	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "a", Size: 4 * lvm.MiB}))
+	for _, step := range []struct {
+		what    string
+		flush   func(string) error
+		flushed bool
+	}{
+		{"LVM alone", func(string) error { return nil }, false},
+		{"with our flush", lvm.Fsync, true},
+	} {
+		r.l.OnFlush(step.flush)
+		for _, d := range r.devices[:2] {
+			before := flushes(t, d)
+			r.must(r.l.ChangeTags(lvm.ChangeTags{VG: vg, Names: []string{"a"}, Add: []string{"t"}, Remove: []string{"no-such"}}))
+			if after := flushes(t, d); (after != before) != step.flushed {
+				t.Errorf("%s: %s had completed %s flushes before and %s after a change", step.what, d, before, after)
+			}
+			r.must(r.l.ChangeTags(lvm.ChangeTags{VG: vg, Names: []string{"a"}, Remove: []string{"t"}}))
 		}
 	}
-}
-
-// thick makes a volume named after a device.
-func (r *machine) thick(device string) []string {
-	r.t.Helper()
-	name := strings.ReplaceAll(strings.TrimPrefix(device, "/dev/"), "/", "-")
-	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: name, Size: 4 * lvm.MiB}))
-	return []string{name}
 }
 
 func TestOpenVolumeIsNotRemoved(t *testing.T) {

@@ -62,6 +62,21 @@ func TestThickVolumeShowsNoOldSignature(t *testing.T) {
 	}
 }
 
+// Configurations name disks by /dev/disk/by-id; LVM reports the name that it prefers.
+func TestDevicesMayBeNamedByLinks(t *testing.T) {
+	r := start(t, lvm.Options{})
+	link := "/dev/loam-test-link"
+	r.must(os.Symlink(r.devices[0], link))
+	t.Cleanup(func() { os.Remove(link) })
+	r.l.SetDevices([]string{link, r.devices[0]})
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: []string{link}}))
+	group, _ := r.report().VolumeGroup(vg)
+	if len(group.PVs) != 1 || group.PVs[0].Duplicate || group.PVs[0].Device != r.devices[0] && group.PVs[0].Device != link {
+		t.Errorf("unexpected: %+v", group)
+	}
+	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "a", Size: 4 * lvm.MiB}))
+}
+
 // A tenant may make its block volume a physical volume of a group with our name.
 func TestPhysicalVolumeInsideAVolumeIsIgnored(t *testing.T) {
 	r := start(t, lvm.Options{})

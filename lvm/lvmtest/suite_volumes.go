@@ -136,7 +136,8 @@ func snapshotIsReadOnlyAndInactive(s *suite) {
 	s.makeThin("a")
 	s.must(s.l.CreateSnapshot(lvm.CreateSnapshot{VG: groupName, Origin: "a", Name: "snap", Pool: poolName, Tags: []string{"s"}}))
 	lv := s.lv("snap")
-	if lv.Segment != lvm.Thin || lv.Origin != "a" || lv.Pool != poolName || lv.Size != 40*lvm.MiB || !lv.ReadOnly || lv.Active || !lv.SkipActive || !lv.HasTag("s") {
+	if lv.Segment != lvm.Thin || lv.Origin != "a" || lv.Pool != poolName || lv.Size != 40*lvm.MiB || !lv.ReadOnly || lv.Active || !lv.SkipActive ||
+		!lv.HasTag("s") {
 		s.Errorf("unexpected: %+v", lv)
 	}
 	if a := s.lv("a"); !a.Active || a.Suspended || a.ReadOnly {
