@@ -54,7 +54,7 @@ func serve(share wire.FileShare, line io.Reader, out *wire.Sender) (int, error) 
 	}
 	var order wire.Command
 	if err := json.Unmarshal(payload, &order); err != nil || kind != wire.Start {
-		return 0, fmt.Errorf("not an order (frame %d): %w", kind, err)
+		return 0, fmt.Errorf("not an order (frame %d): %v", kind, err) //nolint:errorlint // may be nil
 	}
 	if err := prepare(share, order); err != nil {
 		return 0, err

@@ -111,7 +111,7 @@ func unpackKernel(ctx context.Context, name, folder string) error {
 	}
 	packages, err := filepath.Glob(filepath.Join(work, "*.deb"))
 	if err != nil || len(packages) != 1 {
-		return fmt.Errorf("%d packages were downloaded, not one: %w", len(packages), err)
+		return fmt.Errorf("%d packages were downloaded, not one: %v", len(packages), err) //nolint:errorlint // may be nil
 	}
 	root := filepath.Join(work, "root")
 	if err := tool(ctx, work, "dpkg-deb", "--extract", packages[0], root); err != nil {
