@@ -54,7 +54,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(filepath.Join(o.StateDir, "backup"), 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	l := lvm.New(lvm.Options{BackupDir: filepath.Join(o.StateDir, "backup"), Observe: o.observe})
+	l := lvm.New(lvm.Options{
+		ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"), Observe: o.observe,
+	})
 	if err := l.Available(); err != nil {
 		return err
 	}

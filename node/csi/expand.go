@@ -27,13 +27,16 @@ func (d *Driver) ControllerExpandVolume(ctx context.Context, req *csi.Controller
 	if err != nil {
 		return nil, err
 	}
-	if size > found.LV.Size {
-		if err := d.Pools.LVM().Extend(found.Group, found.LV.Name, size); err != nil {
-			return nil, err
-		}
-		found.LV.Size = size
-		d.Pools.Note(found.Volume)
+	if size == found.LV.Size {
+		err = d.Pools.LVM().Flush(found.Group)
+	} else {
+		err = d.Pools.LVM().Extend(found.Group, found.LV.Name, size)
 	}
+	if err != nil {
+		return nil, err
+	}
+	found.LV.Size = size
+	d.Pools.Note(found.Volume)
 	return &csi.ControllerExpandVolumeResponse{CapacityBytes: int64(size), NodeExpansionRequired: found.Record.FS != ""}, nil
 }
 

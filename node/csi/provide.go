@@ -35,7 +35,7 @@ func (d *Driver) carryOut(s createStep) (live, error) {
 	if err != nil {
 		return live{}, err
 	}
-	if fresh := !s.exists && v.Record.Source == ""; fresh && device.Mapped > 0 {
+	if fresh := !s.exists && v.Record.Source == ""; fresh && device.Mapped != 0 {
 		return live{}, d.disown(v, device.Mapped)
 	}
 	v.LV.UUID, v.LV.Size, v.LV.Active = device.UUID, device.Size, true
@@ -47,7 +47,7 @@ func (d *Driver) makeOrActivate(s createStep) error {
 	v := s.volume
 	switch {
 	case s.exists && v.LV.Active:
-		return nil
+		return d.Pools.LVM().Flush(v.Group)
 	case s.exists:
 		return d.Pools.LVM().Activate(v.Group, v.LV.Name)
 	}
@@ -64,7 +64,7 @@ func (d *Driver) makeLV(s createStep) error {
 	switch {
 	case v.Record.Source != "":
 		return l.CreateSnapshot(lvm.CreateSnapshot{
-			VG: v.Group, Origin: v.Record.Source, Name: v.LV.Name, Tags: v.Record.Tags(), Writable: true,
+			VG: v.Group, Pool: s.where.ThinPool, Origin: v.Record.Source, Name: v.LV.Name, Tags: v.Record.Tags(), Writable: true,
 		})
 	case s.where.Pool.Type == config.Thin:
 		return l.CreateThin(lvm.CreateThin{
@@ -77,12 +77,16 @@ func (d *Driver) makeLV(s createStep) error {
 }
 
 // disown removes a thin volume that was just made and shows mapped blocks: it took over a device id that an interrupted
-// command left in the pool, with another tenant's data behind it.
+// command left in the pool, with another tenant's data behind it; or one of which that is not known.
 func (d *Driver) disown(v pool.Volume, mapped lvm.Bytes) error {
-	if err := d.Pools.LVM().Remove(v.Group, v.LV.Name); err != nil {
-		return fmt.Errorf("volume %s came with %v of foreign data and could not be removed: %w", v.LV.Name, mapped, err)
+	why := fmt.Sprintf("volume %s came with %v of foreign data", v.LV.Name, mapped)
+	if mapped < 0 {
+		why = fmt.Sprintf("pool %s does not tell whether volume %s came with foreign data", v.Pool, v.LV.Name)
 	}
-	return fmt.Errorf("volume %s came with %v of foreign data and was removed; try again", v.LV.Name, mapped)
+	if err := d.Pools.LVM().Remove(v.Group, v.LV.Name); err != nil {
+		return fmt.Errorf("%s, and could not be removed: %w", why, err)
+	}
+	return fmt.Errorf("%s, and was removed; try again", why)
 }
 
 // lockAll takes the locks of the groups of those pools, in the order of their names.

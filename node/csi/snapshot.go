@@ -30,16 +30,17 @@ func (d *Driver) CreateSnapshot(ctx context.Context, req *csi.CreateSnapshotRequ
 	if err != nil {
 		return nil, err
 	}
-	if !exists {
-		err := d.Pools.LVM().CreateSnapshot(lvm.CreateSnapshot{
-			VG: snapshot.Group, Origin: found.LV.Name, Name: snapshot.LV.Name, Tags: snapshot.Record.Tags(),
-		})
-		if err != nil {
-			return nil, err
-		}
-		snapshot.LV.Created = time.Now()
-		d.Pools.Note(snapshot)
+	if exists {
+		return &csi.CreateSnapshotResponse{Snapshot: d.describeSnapshot(snapshot)}, d.Pools.LVM().Flush(snapshot.Group)
 	}
+	err = d.Pools.LVM().CreateSnapshot(lvm.CreateSnapshot{
+		VG: snapshot.Group, Pool: found.LV.Pool, Origin: found.LV.Name, Name: snapshot.LV.Name, Tags: snapshot.Record.Tags(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	snapshot.LV.Created = time.Now()
+	d.Pools.Note(snapshot)
 	return &csi.CreateSnapshotResponse{Snapshot: d.describeSnapshot(snapshot)}, nil
 }
 
@@ -70,7 +71,7 @@ func (d *Driver) decideSnapshot(source pool.Found, name string) (v pool.Volume, 
 		return v, false, invalid("source_volume_id", "pool %s is thick; snapshots and clones need a thin pool", source.Pool)
 	}
 	mapped := source.LV.Size
-	if device, err := d.Pools.LVM().Device(source.Group, source.LV.Name); err == nil {
+	if device, err := d.Pools.LVM().Device(source.Group, source.LV.Name); err == nil && device.Mapped >= 0 {
 		mapped = device.Mapped
 	}
 	if err := pool.Space(source.Config, source.VG).Admit(mapped); err != nil {

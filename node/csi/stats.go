@@ -55,7 +55,7 @@ func (d *Driver) running(id volume.ID) (live, error) {
 func (v live) stats(u filesystem.Usage) *csi.NodeGetVolumeStatsResponse {
 	bytes := &csi.VolumeUsage{Unit: csi.VolumeUsage_BYTES, Total: int64(u.Total), Available: int64(u.Available), Used: int64(u.Used)}
 	if u.Block {
-		bytes.Used = int64(v.device.Mapped) // of a thin volume; nobody knows of a thick one
+		bytes.Used = int64(max(0, v.device.Mapped)) // of a thin volume; nobody knows of a thick one
 		return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{bytes}}
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{bytes, {

@@ -27,4 +27,6 @@ type LVM interface {
 	Deactivate(vg string, lvs ...string) error
 	Rename(vg, from, to string) error
 	ChangeTags(lvm.ChangeTags) error
+	// Flush makes what an earlier command changed durable: a retry that finds its work done cannot know whether it is.
+	Flush(vg string) error
 }

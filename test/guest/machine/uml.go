@@ -54,6 +54,7 @@ func runUML(ctx context.Context, options Options) (int, error) {
 		"mem=" + strconv.FormatInt(options.Memory>>20, 10) + "M",
 		"rootfstype=hostfs", "rootflags=/", "ro", fmt.Sprintf("init=%q", options.Init),
 		fmt.Sprintf("%s=%s", wire.InitVariable, wire.HostFS), "con=null", "ssl=null", "con0=null,fd:1", "ssl0=fd:3", "noreboot", "quiet",
+		"pty.legacy_count=0", // hundreds of device nodes, each of which lvm would look at
 		"uml_dir=/dev/null/", // nowhere: it would leave a folder in the home directory
 	}
 	var nodes []string
