@@ -42,8 +42,9 @@ func Make(ctx context.Context, r MakeRequest) error {
 
 // makeArgs chooses what allocates little of a thin pool: inode tables and journal are not written (a thin pool's new
 // blocks read as zeroes), and nothing is discarded that was never allocated. For 10 GiB that is 5 MiB instead of 69 for
-// ext4. Blocks of 4 KiB also for a small ext4, as it may grow a thousandfold; sparse_super2 would save another MiB and
-// forbid growing online (fs/ext4/resize.c).
+// ext4; xfs takes 65, as its log has 64 at least and mkfs.xfs writes all of it. What an earlier volume's journal left in
+// the same blocks is not replayed: its checksums begin with that volume's UUID. Blocks of 4 KiB also for a small ext4, as
+// it may grow a thousandfold; sparse_super2 would save another MiB and forbid growing online (fs/ext4/resize.c).
 func makeArgs(r MakeRequest) []string {
 	var args []string
 	if r.Type == XFS {
