@@ -26,7 +26,7 @@ func (d *Driver) format(ctx context.Context, v live, options []string) error {
 	if err != nil {
 		return err
 	}
-	if made {
+	if made && !d.doubtful(ctx, v) {
 		return d.Intents.Done(v.LV.Name)
 	}
 	if err := d.mayFormat(ctx, v); err != nil {
@@ -36,6 +36,13 @@ func (d *Driver) format(ctx context.Context, v live, options []string) error {
 		return err
 	}
 	return d.Intents.Done(v.LV.Name)
+}
+
+// doubtful says whether a file system that looks finished is not: a power cut may keep mkfs.xfs's superblock, which it
+// flushes together with all else, and lose the rest. Only one that nobody has had yet is looked at.
+func (d *Driver) doubtful(ctx context.Context, v live) bool {
+	begun, err := d.Intents.Begun(v.LV.Name)
+	return err == nil && begun && filesystem.Check(ctx, v.device.Path, filesystem.Type(v.Record.FS)) != nil
 }
 
 func (d *Driver) mayFormat(ctx context.Context, v live) error {

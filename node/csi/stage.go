@@ -2,9 +2,12 @@ package csi
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
 	"github.com/loam-storage/loam/node/config"
@@ -78,6 +81,9 @@ func (d *Driver) stage(ctx context.Context, v live, want use) error {
 	return filesystem.Grow(ctx, filesystem.GrowRequest{Device: v.device.Path, MountPoint: want.staging, Type: want.how.fs})
 }
 
+// damage is what mount(2) fails with when a file system is not as it should be.
+var damage = []error{unix.EUCLEAN, unix.EBADMSG, unix.EINVAL, unix.EIO}
+
 func (d *Driver) mount(ctx context.Context, v live, want use) error {
 	found, err := signature.Read(ctx, v.device.Path)
 	if err != nil {
@@ -93,11 +99,15 @@ func (d *Driver) mount(ctx context.Context, v live, want use) error {
 	if err == nil {
 		return nil
 	}
+	err = fmt.Errorf("mounting volume %s: %w", want.id, err)
+	if !slices.ContainsFunc(damage, func(e error) bool { return errors.Is(err, e) }) {
+		return err
+	}
 	// The kernel says little of why; the file system's own checker says more, and changes nothing.
 	if words := filesystem.Check(ctx, v.device.Path, want.how.fs); words != nil {
-		return fmt.Errorf("mounting volume %s: %w: %w", want.id, err, words)
+		return fmt.Errorf("%w: %w", err, words)
 	}
-	return fmt.Errorf("mounting volume %s: %w", want.id, err)
+	return err
 }
 
 func (d *Driver) isThin(v pool.Volume) bool {

@@ -28,7 +28,7 @@ var genericOptions = map[string]uintptr{
 // or point at other devices are not among them.
 var ownOptions = map[Type]*regexp.Regexp{
 	Ext4: regexp.MustCompile(`^(discard|nodiscard|delalloc|nodelalloc|auto_da_alloc|noauto_da_alloc|init_itable|noinit_itable|` +
-		`data=(ordered|journal|writeback)|commit=[0-9]{1,3}|stripe=[0-9]{1,6}|errors=(remount-ro|continue)|(usr|grp|prj)quota)$`),
+		`data=(ordered|journal)|commit=[0-9]{1,3}|stripe=[0-9]{1,6}|errors=(remount-ro|continue)|(usr|grp|prj)quota)$`),
 	XFS: regexp.MustCompile(`^(discard|nodiscard|inode64|largeio|nolargeio|swalloc|filestreams|logbufs=[2-8]|logbsize=[0-9]{1,6}k?|` +
 		`allocsize=[0-9]{1,10}[km]?|(usr|grp|prj|u|g|p)quota)$`),
 }
