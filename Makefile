@@ -9,7 +9,7 @@ FUZZTIME ?= 10s# how long `make fuzz` spends on each target
 # One way to compile for programs and guests, so that nothing is compiled twice. Guests want static binaries.
 STATIC := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 GUEST := bin/guest --kernel=$(KERNEL)
-IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=10m
+IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=25m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Packages with tests that want real LVM, file systems or block devices.
@@ -42,7 +42,7 @@ test: race-tools programs ## all tests: here with the race detector, then in the
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(STATIC) go vet ./...
 	go test -race ./...
-	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 10m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 25m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: lint
 lint: tools ## the linters, with the import fence
