@@ -77,7 +77,7 @@ func TestRealReadOnlyBindLeavesTheStagingWritable(t *testing.T) {
 		m := root(t)
 		staging := m.staged(t, disk, kind)
 		r := BindRequest{Source: staging, Target: filepath.Join(m.Root, "target")}
-		if err := m.bind(r); err != nil { // a crash before the mount was made read-only
+		if err := m.Bind(r); err != nil { // a crash before the mount was made read-only
 			t.Fatal(err)
 		}
 		r.ReadOnly = true

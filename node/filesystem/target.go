@@ -10,19 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var (
-	// ErrOutsideRoot says that a path is not beneath the root, or not absolute and clean.
-	ErrOutsideRoot = errors.New("not an absolute path beneath the root")
-	// ErrSymlink says that a path leads through a symbolic link.
-	ErrSymlink = errors.New("leads through a symbolic link")
-	// ErrOtherMount says that something else is mounted at a path.
-	ErrOtherMount = errors.New("something else is mounted there")
-	// ErrBusy says that a mount is in use.
-	ErrBusy = errors.New("in use")
-	// ErrNotEmpty says that a mount point holds files that are not of a mount, which are never removed.
-	ErrNotEmpty = errors.New("holds files that no volume put there; they are not removed")
-)
-
 // Mounter mounts beneath one root, which is the kubelet's folder: everything above is trusted, nothing below is.
 type Mounter struct{ Root string }
 
@@ -110,4 +97,16 @@ func (m Mounter) ensure(target string, file bool) (handle, error) {
 		return -1, fmt.Errorf("making %s: %w", target, err)
 	}
 	return m.open(target)
+}
+
+// deviceNumber is a block device's number.
+func deviceNumber(path string) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return 0, fmt.Errorf("%s: %w", path, unix.ENOTBLK)
+	}
+	return st.Rdev, nil
 }

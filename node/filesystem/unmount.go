@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unmount removes every mount at a target; none is fine, and so is a target that does not exist. Errors: ErrOutsideRoot,
-// ErrSymlink, ErrBusy.
+// Unmount removes every mount at a target; none is fine, and so is a target that does not exist. Whole ext4 and xfs file
+// systems are unmounted, and bound device nodes, and nothing else, whatever path is given. Errors: ErrOutsideRoot,
+// ErrSymlink, ErrOtherMount, ErrBusy.
 func (m Mounter) Unmount(target string) error {
 	parent, name, err := m.openParent(target) // of the folder it is in: a handle of the mount itself would keep it busy
 	if errors.Is(err, fs.ErrNotExist) {
@@ -23,16 +24,15 @@ func (m Mounter) Unmount(target string) error {
 		return fmt.Errorf("%s: %w", target, ErrSymlink)
 	}
 	for {
-		_, mounted, err := m.Lookup(target)
+		at, mounted, err := m.Lookup(target)
 		if err != nil || !mounted {
 			return err
 		}
-		err = unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW)
-		if errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("unmounting %s: %w", target, ErrBusy)
+		if !at.isVolume() {
+			return otherMount(target, at)
 		}
-		if err != nil {
-			return fmt.Errorf("unmounting %s: %w", target, err)
+		if err := unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW); err != nil {
+			return fmt.Errorf("unmounting %s: %w", target, known(err))
 		}
 	}
 }
