@@ -10,37 +10,44 @@ import (
 	"github.com/loam-storage/loam/lvm"
 )
 
-// xfsGeometryV1 is struct xfs_fsop_geom_v1 (fs/xfs/libxfs/xfs_fs.h), which the kernel keeps as it is.
-type xfsGeometryV1 struct {
-	blockSize  uint32
-	_          [7]uint32
-	dataBlocks uint64
-	_          [9]uint64
+// The ioctls of growing, as they are numbered on every architecture but MIPS, PowerPC and SPARC.
+const (
+	ext4Resize     = 1<<30 | 8<<16 | 'f'<<8 | 16                             // EXT4_IOC_RESIZE_FS (admin-guide/ext4.rst)
+	xfsGetGeometry = 2<<30 | unsafe.Sizeof(xfsGeometry{})<<16 | 'X'<<8 | 100 // XFS_IOC_FSGEOMETRY_V1 (ioctl_xfs_fsgeometry(2))
+	xfsGrowData    = 1<<30 | unsafe.Sizeof(xfsGrowth{})<<16 | 'X'<<8 | 110   // XFS_IOC_FSGROWFSDATA
+)
+
+// xfsGeometry is struct xfs_fsop_geom_v1 (fs/xfs/libxfs/xfs_fs.h), which the kernel keeps as it is.
+type xfsGeometry struct {
+	blockSize    uint32
+	_            [6]uint32
+	inodePercent uint32
+	dataBlocks   uint64
+	_            [9]uint64
 }
 
-// xfsGetGeometryV1 is XFS_IOC_FSGEOMETRY_V1: _IOR('X', 100, struct xfs_fsop_geom_v1).
-const xfsGetGeometryV1 = 2<<30 | unsafe.Sizeof(xfsGeometryV1{})<<16 | 'X'<<8 | 100
+// xfsGrowth is struct xfs_growfs_data.
+type xfsGrowth struct {
+	dataBlocks   uint64
+	inodePercent uint32
+	_            uint32
+}
 
-// sizeOfXFS asks a mounted xfs for its size: what its superblock on the device says may be older, as the device's page
+// geometryOfXFS asks a mounted xfs for its size: what its superblock on the device says may be older, as the device's page
 // cache does not follow what xfs writes.
-func sizeOfXFS(mountPoint string) (lvm.Bytes, error) {
-	f, err := os.Open(mountPoint)
-	if err != nil {
-		return 0, err
+func geometryOfXFS(at *os.File) (xfsGeometry, error) {
+	var g xfsGeometry
+	if err := control(at, xfsGetGeometry, unsafe.Pointer(&g)); err != nil {
+		return g, fmt.Errorf("size of the xfs: %w", err)
 	}
-	defer f.Close()
-	var g xfsGeometryV1
-	if _, _, e := unix.Syscall(unix.SYS_IOCTL, f.Fd(), xfsGetGeometryV1, uintptr(unsafe.Pointer(&g))); e != 0 {
-		return 0, fmt.Errorf("size of the xfs at %s: %w", mountPoint, e)
-	}
-	return product(g.dataBlocks, uint64(g.blockSize)), nil
+	return g, nil
 }
 
-// sizeOfExt4 reads the superblock of an ext4, which when mounted keeps it in the device's page cache; 0 for none.
-func sizeOfExt4(device string) (lvm.Bytes, error) {
-	s, err := readSuperblock(device)
-	if err != nil || s.kind != Ext4 {
-		return 0, err
+func (g xfsGeometry) size() lvm.Bytes { return product(g.dataBlocks, lvm.Bytes(g.blockSize)) }
+
+func control(f *os.File, request uintptr, argument unsafe.Pointer) error {
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, f.Fd(), request, uintptr(argument)); e != 0 {
+		return e
 	}
-	return s.size, nil
+	return nil
 }

@@ -1,63 +1,42 @@
 package filesystem
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 
-	"github.com/loam-storage/loam/node/tool"
+	"github.com/loam-storage/loam/node/device"
 )
 
-// ErrCorrupt says that a file system has errors that its checker would have to repair.
-var ErrCorrupt = errors.New("file system is corrupt")
+// rereads is how often a superblock is read whose checksum does not hold: a mounted ext4's may be read while the kernel
+// changes it (e2fsprogs does the same, lib/ext2fs/openfs.c).
+const rereads = 3
 
-// Made says whether a device holds a file system of that type and UUID whose mkfs was not interrupted.
-func Made(device string, t Type, uuid string) (bool, error) {
-	s, err := readSuperblock(device)
+// Made says whether a device holds a file system of that type and UUID whose mkfs was not interrupted, and if so, flushes
+// it: the mkfs may have been another's, who had no time to. Errors: the kernel's, when the device cannot be read.
+func Made(path string, t Type, uuid string) (bool, error) {
+	var s superblock
+	for range rereads {
+		var err error
+		if s, err = readSuperblock(path); err != nil {
+			return false, err
+		}
+		if s.whole {
+			break
+		}
+	}
+	if s.kind != t || s.uuid != uuid || !s.finished || !s.whole {
+		return false, nil
+	}
+	return true, flush(path)
+}
+
+func flush(path string) error {
+	d, err := device.Open(path)
 	if err != nil {
-		return false, err
+		return err
 	}
-	return s.kind == t && s.uuid == uuid && s.finished, nil
-}
-
-// Check looks for errors in a file system that is not mounted, changes nothing, and repairs nothing: that is for a person to
-// decide. Errors: ErrCorrupt with the checker's first complaints; none when it finds nothing or cannot tell. A journal
-// that waits to be replayed may look like errors, so it is for a file system that the kernel refused.
-func Check(ctx context.Context, device string, t Type) error {
-	if _, err := readSuperblock(device); err != nil {
-		return nil //nolint:nilerr // nobody can tell; and xfs_repair has one status for corrupt and for unreadable
+	defer d.Close()
+	if err := d.Flush(); err != nil {
+		return fmt.Errorf("flushing %s: %w", path, err)
 	}
-	name, args, corrupt := "e2fsck", []string{"-n", "--", device}, 4 // e2fsck(8): errors left uncorrected
-	if t == XFS {
-		name, args, corrupt = "xfs_repair", []string{"-n", device}, 1 // xfs_repair(8): corruption was detected
-	}
-	_, err := tool.Run(ctx, name, args...)
-	var e *tool.Error
-	if !errors.As(err, &e) || e.ExitCode < 0 || e.ExitCode&corrupt == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %s says: %s", ErrCorrupt, name, complaints(e.Stdout+"\n"+e.Stderr))
-}
-
-// progress are the lines in which checkers tell what they do, not what they find.
-var progress = regexp.MustCompile(`^(\s*|\s+- .*|Pass \d.*|Phase \d.*|e2fsck \d.*|No modify flag set.*)$`)
-
-// complaints are the first lines of a checker's output that say what is wrong, on one line.
-func complaints(output string) string {
-	const most, longest = 5, 120
-	var found []string
-	for line := range strings.Lines(output) {
-		line = strings.TrimRight(line, "\n")
-		if progress.MatchString(line) {
-			continue
-		}
-		line = strings.ToValidUTF8(line[:min(len(line), longest)], "?")
-		if len(found) < most && !slices.Contains(found, line) {
-			found = append(found, line)
-		}
-	}
-	return strings.Join(found, "; ")
+	return nil
 }

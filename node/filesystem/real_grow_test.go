@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/device"
 )
 
 // madeSmall formats only the beginning of a device, as it was before the device grew.
@@ -63,7 +64,7 @@ func TestRealGrowFillsTheDeviceWhileItIsInUse(t *testing.T) {
 			if err := errors.Join(open.Sync(), open.Close()); err != nil {
 				t.Error(err)
 			}
-			assertFull(t, grow)
+			m.assertFull(t, grow)
 			for _, name := range []string{"before", "during"} {
 				if got, err := os.ReadFile(filepath.Join(target, name)); err != nil || !bytes.Equal(got, data) {
 					t.Errorf("the data written %s differs, %v", name, err)
@@ -77,29 +78,48 @@ func TestRealGrowFillsTheDeviceWhileItIsInUse(t *testing.T) {
 	}
 }
 
-// assertFull says whether a file system fills its device, and is then left alone.
-func assertFull(t *testing.T, r GrowRequest) {
+// assertFull says whether a file system fills its device, and is then left alone: through a read-only mount nothing grows.
+func (m Mounter) assertFull(t *testing.T, r GrowRequest) {
 	t.Helper()
-	device, err := deviceSize(r.Device)
+	full, err := device.Size(r.Device)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size := r.mustSize(t); size != device {
-		t.Errorf("the file system has %v of the device's %v", size, device)
+	if size := r.mustSize(t); size != full {
+		t.Errorf("the file system has %v of the device's %v", size, full)
 	}
-	r.MountPoint += "/." // the same, but nothing that xfs_growfs would take for a mount point
+	bind := BindRequest{Source: r.MountPoint, Target: filepath.Join(m.Root, "read-only"), ReadOnly: true}
+	if err := m.Bind(bind); err != nil {
+		t.Fatal(err)
+	}
+	r.MountPoint = bind.Target
 	if err := Grow(context.Background(), r); err != nil {
 		t.Errorf("growing what is full already: %v", err)
+	}
+	if err := errors.Join(m.Unmount(bind.Target), m.Remove(bind.Target)); err != nil {
+		t.Error(err)
 	}
 }
 
 func (r GrowRequest) mustSize(t *testing.T) lvm.Bytes {
 	t.Helper()
-	size, err := r.size()
+	if r.Type == Ext4 {
+		s, err := readMountedExt4(r.Device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.size
+	}
+	at, err := r.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return size
+	defer at.Close()
+	now, err := geometryOfXFS(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now.size()
 }
 
 // randomData fills the journal's first blocks and more, of a file system of 16 MiB.

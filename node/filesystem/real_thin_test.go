@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,20 +130,53 @@ func TestRealGrowFollowsAThinVolumeTwentyfold(t *testing.T) {
 			target := m.staged(t, device, c.kind)
 			write(t, filepath.Join(target, "file"), "x")
 			grow := GrowRequest{Device: device, MountPoint: target, Type: c.kind}
-			assertFull(t, grow)
+			m.assertFull(t, grow)
 			if err := p.Extend(thinGroup, "v", c.to); err != nil {
 				t.Fatal(err)
 			}
 			if err := Grow(context.Background(), grow); err != nil {
 				t.Fatal(err)
 			}
-			assertFull(t, grow)
+			m.assertFull(t, grow)
 			if err := m.Unmount(target); err != nil {
 				t.Fatal(err)
 			}
 			assertClean(t, MakeRequest{Device: device, Type: c.kind}, "grown twentyfold")
 		})
 	}
+}
+
+// TestRealGrowWritesNoInodeTablesOnAThinPool: what the kernel writes of itself when 1 GiB grows to 100 is 1.6 GiB.
+func TestRealGrowWritesNoInodeTablesOnAThinPool(t *testing.T) {
+	p := newThinPool(t)
+	m := root(t)
+	device := p.create(t, "v", lvm.GiB)
+	made(t, device, Ext4)
+	target := m.mounted(t, StageRequest{Device: device, Type: Ext4, Thin: true})
+	grow := GrowRequest{Device: device, MountPoint: target, Type: Ext4}
+	for _, to := range []lvm.Bytes{10 * lvm.GiB, 100 * lvm.GiB, lvm.TiB} {
+		before := p.device(t, "v").Mapped
+		if err := p.Extend(thinGroup, "v", to); err != nil {
+			t.Fatal(err)
+		}
+		if err := Grow(context.Background(), grow); err != nil {
+			t.Fatal(err)
+		}
+		m.assertFull(t, grow)
+		run(t, "sync")
+		took := p.device(t, "v").Mapped - before
+		t.Logf("growing to %v allocates %.1f MiB", to, mebibytes(took))
+		if most := to / 1000; took > most {
+			t.Errorf("growing to %v allocates %v; want less than %v", to, took, most)
+		}
+		if at, _ := m.lookup(t, target); !slices.Contains(at.SuperOptions, noTables) || !slices.Contains(at.SuperOptions, "errors=remount-ro") {
+			t.Errorf("after it grew it is mounted with %q", at.SuperOptions)
+		}
+	}
+	if err := m.Unmount(target); err != nil {
+		t.Fatal(err)
+	}
+	assertClean(t, MakeRequest{Device: device, Type: Ext4}, "grown a thousandfold")
 }
 
 func TestRealWipeLeavesNothingAndSparesWhatIsMounted(t *testing.T) {

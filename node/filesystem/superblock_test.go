@@ -93,6 +93,39 @@ func TestUnreadableSuperblockIsAnErrorAndNotAbsence(t *testing.T) {
 	}
 }
 
+// TestTornSuperblockIsNotMade: a power cut may leave one sector of the last write and not the other.
+func TestTornSuperblockIsNotMade(t *testing.T) {
+	for kind, offsets := range map[Type][]int64{Ext4: {1024 + 0x10, 1536, 2047}, XFS: {8, 250, 400}} {
+		path := image(t, 400*lvm.MiB)
+		uuid := made(t, path, kind)
+		for _, offset := range offsets {
+			flip(t, path, offset)
+			if is, err := Made(path, kind, uuid); err != nil || is {
+				t.Errorf("Made(%s) with byte %d changed = %t, %v", kind, offset, is, err)
+			}
+			flip(t, path, offset)
+		}
+		if is, err := Made(path, kind, uuid); err != nil || !is {
+			t.Errorf("Made(%s) with all changes undone = %t, %v", kind, is, err)
+		}
+	}
+}
+
+func flip(t *testing.T, path string, offset int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, offset)
+	b[0] ^= 0xff
+	_, err2 := f.WriteAt(b, offset)
+	if err := errors.Join(err, err2, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // stableUUID is what names volumes since the first release: a change would make every retry of mkfs refuse its own work.
 const stableUUID = "4d46a924-e512-8e1c-bcf2-31bd21da1a84"
 

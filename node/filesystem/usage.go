@@ -2,12 +2,12 @@ package filesystem
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/device"
 )
 
 // Usage is how full something mounted is.
@@ -24,7 +24,7 @@ func UsageOf(path string) (Usage, error) {
 		return Usage{}, err
 	}
 	if info.Mode()&os.ModeDevice != 0 {
-		size, err := deviceSize(path)
+		size, err := device.Size(path)
 		return Usage{Block: true, Total: size}, err
 	}
 	var s unix.Statfs_t
@@ -36,18 +36,4 @@ func UsageOf(path string) (Usage, error) {
 		Total: lvm.Bytes(s.Blocks) * block, Available: lvm.Bytes(s.Bavail) * block, Used: lvm.Bytes(s.Blocks-s.Bfree) * block,
 		Inodes: int64(s.Files), InodesFree: int64(s.Ffree),
 	}, nil
-}
-
-// deviceSize is the size of a block device, or of a file that stands for one.
-func deviceSize(path string) (lvm.Bytes, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	n, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", path, err)
-	}
-	return lvm.Bytes(n), nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/device"
 )
 
 // wipeStep is what is wiped between two looks at the context, on a slow disk about half a second.
@@ -22,8 +23,8 @@ const (
 )
 
 // Zero writes zeroes over all of a device and flushes it. A context that ends stops it between two steps.
-func Zero(ctx context.Context, device string) error {
-	return wipe(ctx, device, func(f *os.File, from, length lvm.Bytes) error {
+func Zero(ctx context.Context, path string) error {
+	return wipe(ctx, path, func(f *os.File, from, length lvm.Bytes) error {
 		err := blockRange(f, blkZeroOut, from, length)
 		if errors.Is(err, unix.ENOTTY) { // a file
 			_, err = f.WriteAt(make([]byte, length), int64(from))
@@ -33,16 +34,16 @@ func Zero(ctx context.Context, device string) error {
 }
 
 // Discard discards all of a device.
-func Discard(ctx context.Context, device string) error {
-	return wipe(ctx, device, func(f *os.File, from, length lvm.Bytes) error { return blockRange(f, blkDiscard, from, length) })
+func Discard(ctx context.Context, path string) error {
+	return wipe(ctx, path, func(f *os.File, from, length lvm.Bytes) error { return blockRange(f, blkDiscard, from, length) })
 }
 
-func wipe(ctx context.Context, device string, step func(f *os.File, from, length lvm.Bytes) error) error {
-	size, err := deviceSize(device)
+func wipe(ctx context.Context, path string, step func(f *os.File, from, length lvm.Bytes) error) error {
+	size, err := device.Size(path)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(device, os.O_RDWR|unix.O_EXCL, 0) // exclusive: not while it is mounted
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0) // exclusive: not while it is mounted
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func wipe(ctx context.Context, device string, step func(f *os.File, from, length
 		}
 	}
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("wiping %s: %w", device, err)
+		return fmt.Errorf("wiping %s: %w", path, err)
 	}
 	return nil
 }
