@@ -14,7 +14,7 @@ func TestMountOptionsThatAreNotOnTheListAreRefused(t *testing.T) {
 		for _, option := range []string{
 			"", " ", "suid", "dev", "SUID", "noatime,suid", "noatime ", "noatime\x00", "noatime\n", "\x00", "X-mount.mkdir", "x-systemd.automount",
 			"loop", "loop=/dev/loop0", "bind", "rbind", "move", "remount", "remount,rw", "shared", "nobarrier", "barrier=0", "norecovery", "noload",
-			"nouuid", "errors=panic", "data=journal,errors=panic", "journal_dev=8:0", "journal_path=/dev/sda", "logdev=/dev/sda", "rtdev=/dev/sda",
+			"errors=panic", "errors=continue", "data=writeback", "noauto_da_alloc", "data=journal,errors=panic", "journal_dev=8:0", "journal_path=/dev/sda", "logdev=/dev/sda", "rtdev=/dev/sda",
 			"sb=1", "usrjquota=/etc/passwd", "context=system_u:object_r:etc_t:s0", "commit=", "commit=-1", "commit=1000", "uid=0", "test_dummy_encryption",
 			"discard,suid", "discard\nsuid", "--bind", "-o", strings.Repeat("noatime,", 4096),
 		} {
@@ -24,6 +24,14 @@ func TestMountOptionsThatAreNotOnTheListAreRefused(t *testing.T) {
 			} else if len(err.Error()) > 1000 {
 				t.Errorf("the refusal of %.40q has %d bytes; it ends up in an event", option, len(err.Error()))
 			}
+		}
+	}
+}
+
+func TestMountOptionsThatContradictEachOtherAreRefused(t *testing.T) {
+	for _, options := range [][]string{{"commit=5", "commit=30"}, {"discard", "nodiscard"}, {"init_itable=10", "noinit_itable"}, {"data=journal", "data=ordered"}} {
+		if _, err := ParseOptions(Ext4, options); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), options[0]) || !strings.Contains(err.Error(), options[1]) {
+			t.Errorf("ParseOptions(%q) = %v; want ErrOption, naming both", options, err)
 		}
 	}
 }
@@ -50,7 +58,8 @@ func TestMountOptionsBecomeFlagsAndData(t *testing.T) {
 		{"nothing asked for", Ext4, nil, false, false, always, "errors=remount-ro"},
 		{"thin", Ext4, nil, false, true, always, "errors=remount-ro,noinit_itable"},
 		{"thin, and the user wants the tables written", Ext4, []string{"init_itable"}, false, true, always, "init_itable,errors=remount-ro"},
-		{"the user's word on errors", Ext4, []string{"errors=continue"}, false, false, always, "errors=continue"},
+		{"what is the default, twice", Ext4, []string{"errors=remount-ro", "errors=remount-ro"}, false, false, always, "errors=remount-ro"},
+		{"nouuid, as other drivers' classes have it", XFS, []string{"nouuid"}, false, false, always, "nouuid"},
 		{"what is so anyway", Ext4, []string{"defaults", "rw", "exec", "nosuid"}, false, false, always, "errors=remount-ro"},
 		{"flags and data", Ext4, []string{"noatime", "discard", "noexec", "commit=30"}, false, false,
 			always | unix.MS_NOATIME | unix.MS_NOEXEC, "discard,commit=30,errors=remount-ro"},
@@ -69,6 +78,32 @@ func TestMountOptionsBecomeFlagsAndData(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzParseOptions: whatever is accepted stays within the page that the kernel takes, and never undoes nosuid and nodev.
+func FuzzParseOptions(f *testing.F) {
+	for _, s := range []string{"noatime", "discard,commit=5", "suid", "logbsize=256k,nouuid", "allocsize=1g,X-mount.mkdir", "commit=1,commit=2"} {
+		f.Add(s, true)
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, s string, xfs bool) {
+		kind := Ext4
+		if xfs {
+			kind = XFS
+		}
+		o, err := ParseOptions(kind, strings.Split(s, ","))
+		if err != nil {
+			return
+		}
+		r := StageRequest{Type: kind, Options: o}
+		const always = unix.MS_NOSUID | unix.MS_NODEV
+		if data := r.mountData(); len(data) >= 4096 || strings.ContainsAny(data, " \n\x00/") || strings.Contains(data, "suid") {
+			t.Errorf("%q became %q", s, data)
+		}
+		if r.mountFlags()&always != always || r.mountFlags()&(unix.MS_BIND|unix.MS_REMOUNT|unix.MS_MOVE) != 0 {
+			t.Errorf("%q became flags %#x", s, r.mountFlags())
+		}
+	})
 }
 
 func TestMakeOptionsAreAFlagAndAValueOnTheList(t *testing.T) {
