@@ -7,6 +7,7 @@ import (
 
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/disk"
+	"github.com/loam-storage/loam/node/volume"
 )
 
 // Judged is a disk and what was decided on it.
@@ -203,14 +204,19 @@ func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
 	return p.lvm.Activate(s.group, s.activate...)
 }
 
-// conclude remembers what was found.
+// conclude remembers what was found, and has wiped what an earlier agent did not get to wipe.
 func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string]string) {
+	isWiping := func(v Volume) bool { return v.Record.Kind == volume.Wiping }
+	if slices.ContainsFunc(Volumes(s.Pools, s.Report), isWiping) {
+		p.WipeSoon()
+	}
 	judged := make([]Judged, len(s.Disks))
 	for i, v := range disk.Assess(s) {
 		judged[i] = Judged{s.Disks[i], v}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.learn(s.Report)
 	for name, problem := range problems {
 		if p.problems[name] != problem {
 			p.log.ErrorContext(ctx, "pool is not up", "pool", name, "problem", problem)

@@ -117,11 +117,16 @@ func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
 		uuid, ours := p.owned[vg.Name]
 		return ours && uuid != vg.UUID // while all disks are looked at, a stranger's may be among them
 	})
+	p.learn(report)
+	return report, nil
+}
+
+// learn notes where each volume is; its caller holds the mutex.
+func (p *Pools) learn(report lvm.Report) {
 	clear(p.known)
 	for _, v := range Volumes(p.config.Pools, report) {
 		p.known[v.LV.Name] = v
 	}
-	return report, nil
 }
 
 // Note remembers a volume that was just made or changed.

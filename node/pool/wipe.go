@@ -23,20 +23,19 @@ func (p *Pools) WipeSoon() {
 }
 
 // Wipe overwrites deleted thick volumes and gives their extents back, one after another, until the context ends. What
-// it does not finish is found by its name at the next start.
+// it does not finish is found by its name when the pool comes up the next time.
 func (p *Pools) Wipe(ctx context.Context) {
+	var again <-chan time.Time
 	for {
-		again := time.NewTimer(wipeAgain)
-		if p.wipeAll(ctx) == nil {
-			again.Stop()
-		}
 		select {
 		case <-ctx.Done():
-			again.Stop()
 			return
 		case <-p.wipe:
-			again.Stop()
-		case <-again.C:
+		case <-again:
+		}
+		again = nil
+		if p.wipeAll(ctx) != nil {
+			again = time.After(wipeAgain)
 		}
 	}
 }
