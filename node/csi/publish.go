@@ -79,7 +79,7 @@ func (d *Driver) mountedAt(v live, path string) error {
 
 // onlyTarget refuses a second target of a volume for a single writer (CSI spec, SINGLE_NODE_SINGLE_WRITER).
 func (d *Driver) onlyTarget(v live, want use) error {
-	mounts, err := filesystem.MountsOf(v.device.Major, v.device.Minor)
+	mounts, err := d.Mounter.MountsOf(v.device.Major, v.device.Minor)
 	if err != nil {
 		return err
 	}

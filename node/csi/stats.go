@@ -27,6 +27,12 @@ func (d *Driver) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeSta
 	if err != nil {
 		return nil, err
 	}
+	if v.Record.FS != "" {
+		// After a reboot there is a folder of the root file system, whose figures are not the volume's.
+		if m, mounted, err := d.Mounter.Lookup(req.GetVolumePath()); err == nil && (!mounted || !isDevice(m, v)) {
+			return nil, refuse(codes.NotFound, "volume_path: volume %s is not mounted at %s", id, req.GetVolumePath())
+		}
+	}
 	usage, err := filesystem.UsageOf(req.GetVolumePath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, refuse(codes.NotFound, "volume_path: %s does not exist", req.GetVolumePath())

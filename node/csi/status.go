@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -46,6 +47,9 @@ var codeOf = []struct {
 	{filesystem.ErrOtherMount, codes.FailedPrecondition},
 	{filesystem.ErrBusy, codes.FailedPrecondition},
 	{filesystem.ErrNotEmpty, codes.FailedPrecondition},
+	{filesystem.ErrNotMounted, codes.FailedPrecondition},
+	{filesystem.ErrReadOnly, codes.AlreadyExists}, // published at the same target, and otherwise (CSI spec, "NodePublishVolume")
+	{unix.EIO, codes.Unavailable},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{context.Canceled, codes.Canceled},
 }
