@@ -247,3 +247,49 @@ func TestScanOfUnchangedDisksReadsNone(t *testing.T) {
 	}
 	t.Logf("a scan of %d unchanged disks takes %v", len(r.survey().Disks), (time.Since(began) / scans).Round(10*time.Microsecond))
 }
+
+// TestHoldersThatComeAndGoAreStillVolumes lists the disks while logical volumes are made and removed on one. Were one of
+// them taken for a stranger's device, the disk would be no physical volume of ours for that moment, and its pool gone.
+func TestHoldersThatComeAndGoAreStillVolumes(t *testing.T) {
+	r := onRealDisks(t, 1)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			name := fmt.Sprintf("come-and-go-%d", i)
+			table := fmt.Sprintf("0 2048 linear %s %d", r.disks[0], 2048*(i%8))
+			for _, args := range [][]string{
+				{"create", name, "--noudevsync", "--uuid", "LVM-" + name, "--table", table}, {"remove", "--noudevsync", name},
+			} {
+				if out, err := exec.Command("dmsetup", args...).CombinedOutput(); err != nil {
+					t.Errorf("dmsetup %s: %v: %s", strings.Join(args, " "), err, out)
+					return
+				}
+			}
+		}
+	}()
+	const looks = 60
+	held := 0
+	for range looks {
+		disks, err := Discover(context.Background(), Source{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range disks {
+			if d.Path == r.disks[0] && len(d.Holders) > 0 {
+				held++
+				if d.heldByOthers() {
+					t.Errorf("%s is held by %+v, want logical volumes alone", d.Path, d.Holders)
+				}
+			}
+		}
+	}
+	close(stop)
+	<-stopped
+	t.Logf("%d of %d looks met a volume", held, looks)
+}

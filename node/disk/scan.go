@@ -225,10 +225,14 @@ func (s *Scanner) remember(found []Inspected) {
 	}
 }
 
-// Same says whether two scans saw the same; how much was written meanwhile does not count.
+// Same says whether two scans saw the same. How much was written meanwhile does not count, nor which volumes are on a
+// physical volume.
 func Same(a, b []Inspected) bool {
 	return slices.EqualFunc(a, b, func(x, y Inspected) bool {
 		x.writes, y.writes = 0, 0
+		if x.isPhysicalVolume() && y.isPhysicalVolume() {
+			x.Holders, y.Holders = nil, nil
+		}
 		if x.Err != nil && y.Err != nil {
 			x.Err, y.Err = nil, nil
 		}

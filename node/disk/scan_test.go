@@ -114,6 +114,23 @@ func TestSameForgivesWritesAlone(t *testing.T) {
 	}
 }
 
+func TestSameForgivesVolumesThatComeAndGo(t *testing.T) {
+	tr := newTree(t)
+	tr.add("sda", nil)
+	tr.add("dm-0", map[string]string{"dm/name": "vg-lv", "dm/uuid": "LVM-x"})
+	tr.add("dm-1", map[string]string{"dm/name": "else", "dm/uuid": "x"})
+	s := scanner(tr, &reader{holds: map[string]signature.Signature{"sda": {Type: physicalVolume}}})
+	before := scan(t, s)
+	tr.holds("sda", "dm-0")
+	if after := scan(t, s); !Same(before, after) {
+		t.Errorf("%+v and %+v differ in a volume alone", before, after)
+	}
+	tr.holds("sda", "dm-1")
+	if after := scan(t, s); Same(before, after) {
+		t.Errorf("%+v and %+v are not the same: a stranger holds the disk", before, after)
+	}
+}
+
 func TestScanSaysWhenADiskIsHeldOrUnreadable(t *testing.T) {
 	tr := newTree(t)
 	for _, name := range []string{"sda", "sdb", "sdc", "sdd"} {

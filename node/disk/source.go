@@ -24,7 +24,7 @@ func (s Source) proc() string { return cmp.Or(s.Proc, "/proc") }
 // Discover lists the block devices that could ever be of use, in order of their paths. Not among them: devices without
 // a medium or backing file, RAM disks, floppies, CD-ROMs and the logical volumes themselves. It opens no device.
 func Discover(ctx context.Context, s Source) ([]Disk, error) {
-	devices, err := s.devices(ctx)
+	devices, err := s.settled(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing block devices: %w", err)
 	}

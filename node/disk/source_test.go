@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loam-storage/loam/lvm"
 )
@@ -88,6 +89,23 @@ func (tr *tree) add(at string, attributes map[string]string) {
 // holds says that device holder is made of the device at.
 func (tr *tree) holds(at, holder string) {
 	tr.link("sys/devices/"+at+"/holders/"+holder, "../../"+holder)
+}
+
+// TestListingWaitsForAHolderToSayWhatItIs makes a logical volume as device-mapper does: it holds the disk before sysfs has
+// its name.
+func TestListingWaitsForAHolderToSayWhatItIs(t *testing.T) {
+	tr := newTree(t)
+	tr.add("sda", nil)
+	tr.add("dm-0", map[string]string{"size": "0"})
+	tr.holds("sda", "dm-0")
+	go func() {
+		time.Sleep(2 * settlePause)
+		tr.write("sys/devices/dm-0/dm/uuid", "LVM-x")
+		tr.write("sys/devices/dm-0/dm/name", "vg-lv")
+	}()
+	if d := tr.find(tr.dev("sda")); !d.heldByVolumes() {
+		t.Errorf("held by %+v, want a logical volume", d.Holders)
+	}
 }
 
 func (tr *tree) discover() []Disk {

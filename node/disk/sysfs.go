@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/loam-storage/loam/lvm"
 )
@@ -37,6 +38,44 @@ type device struct {
 	rotational, readOnly, removable bool
 	model, serial, wwn              string
 	sequence, writes                uint64
+}
+
+// settleTries and settlePause bound how often and how far apart all is read until it fits together.
+const (
+	settleTries = 10
+	settlePause = 10 * time.Millisecond
+)
+
+// settled is devices as they were at one moment, as nearly as can be had. sysfs is not read at once: what is made or removed
+// meanwhile would be a stranger that holds a disk, and a pool's disk so held would not be the pool's.
+func (s Source) settled(ctx context.Context) (map[string]device, error) {
+	for try := 1; ; try++ {
+		all, err := s.devices(ctx)
+		if err != nil || fit(all) || try == settleTries {
+			return all, err
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// fit says that every holder is among the devices, and that device-mapper's have told what they are, which they do not yet
+// when they begin to hold and no more when they go.
+func fit(all map[string]device) bool {
+	for name, d := range all {
+		if strings.HasPrefix(name, "dm-") && d.mapName == "" {
+			return false
+		}
+		for _, holder := range d.holders {
+			if _, ok := all[holder]; !ok {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // devices reads all of /sys/class/block, by the kernel's names. A device that goes away meanwhile is left out.
@@ -75,6 +114,7 @@ func readDevice(link, name string) (device, error) {
 	if d.hidden = a.optional("hidden") == "1"; d.hidden {
 		return d, a.err // it has no number either
 	}
+	d.mapped(a)
 	if d.size = lvm.Bytes(a.number("size")) * lvm.Sector; d.size == 0 {
 		return d, a.err
 	}
@@ -88,7 +128,6 @@ func readDevice(link, name string) (device, error) {
 		whole = &attributes{dir: filepath.Dir(dir)}
 	}
 	whole.disk(&d)
-	d.mapped(a)
 	a.fail(whole.err)
 	return d, a.err
 }
@@ -128,7 +167,7 @@ func (d *device) mapped(a *attributes) {
 	if !a.exists("dm") {
 		return
 	}
-	d.mapName = a.required("dm/name")
+	d.mapName = a.optional("dm/name") // none to be read as it goes away
 	uuid := a.optional("dm/uuid")
 	prefix, _, _ := strings.Cut(uuid, "-")
 	switch {

@@ -14,9 +14,10 @@ import (
 // guest is a kernel that is about to run as a process of this machine.
 type guest struct {
 	command   *exec.Cmd
-	log       *console // receives all that is printed beside the line
-	line      *os.File // our end of its serial line
-	kernelEnd *os.File // its end, which we close once it is running
+	prepare   func() error // called on the thread that starts the command; may be nil
+	log       *console     // receives all that is printed beside the line
+	line      *os.File     // our end of its serial line
+	kernelEnd *os.File     // its end, which we close once it is running
 	bootTime  time.Duration
 	modules   string   // the folder of its modules
 	disks     []string // device nodes
@@ -37,7 +38,7 @@ func converse(ctx context.Context, options Options, g guest) (int, error) {
 	defer end(nil)
 	g.command.Stdout, g.command.Stderr = g.log, g.log
 	c := newConversation(options, g, end)
-	kernel, err := startProcess(options.Init, g.command)
+	kernel, err := startProcess(options.Init, g.command, g.prepare)
 	_ = g.kernelEnd.Close()
 	if err != nil {
 		return 0, fmt.Errorf("start the guest: %w", err)

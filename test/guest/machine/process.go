@@ -18,13 +18,13 @@ type process struct {
 // startProcess starts the command in a session of its own, which kill ends as a whole, and in a PID namespace of its
 // own, whose processes the kernel kills with its first: pid_namespaces(7). That one has a parent-death signal
 // (PR_SET_PDEATHSIG, prctl(2)), so that all are gone even when this program is killed. self is a program that calls
-// TakeOver.
-func startProcess(self string, command *exec.Cmd) (*process, error) {
-	p, err := startWith(keeper(self, command), namespaces())
+// TakeOver; prepare, if not nil, is called on the thread that starts the command.
+func startProcess(self string, command *exec.Cmd, prepare func() error) (*process, error) {
+	p, err := startWith(keeper(self, command), namespaces(), prepare)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
 		// A container may not make namespaces. Then only a SIGKILL of this program can leave threads of User Mode
 		// Linux behind.
-		return startWith(command, &syscall.SysProcAttr{})
+		return startWith(command, &syscall.SysProcAttr{}, prepare)
 	}
 	return p, err
 }
@@ -42,14 +42,20 @@ func namespaces() *syscall.SysProcAttr {
 
 // startWith starts and waits on a thread of its own, because a parent-death signal comes when the thread that started
 // the child ends.
-func startWith(command *exec.Cmd, attributes *syscall.SysProcAttr) (*process, error) {
+func startWith(command *exec.Cmd, attributes *syscall.SysProcAttr, prepare func() error) (*process, error) {
 	attributes.Setsid, attributes.Pdeathsig = true, syscall.SIGKILL
 	command.SysProcAttr = attributes
 	p := &process{command: command, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		err := p.command.Start()
+		var err error
+		if prepare != nil {
+			err = prepare()
+		}
+		if err == nil {
+			err = p.command.Start()
+		}
 		started <- err
 		if err == nil {
 			_ = p.command.Wait() // how a guest's kernel exits says nothing about the command in it

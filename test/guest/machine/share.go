@@ -27,7 +27,7 @@ func shareFiles(self string, log *console) (*fileShare, error) {
 	command := exec.Command(virtiofsd, "--fd=3", "-o", "source=/", "-o", "sandbox=chroot", "-o", "cache=always", "-o", "log_level=err")
 	command.ExtraFiles = []*os.File{socket}
 	command.Stdout, command.Stderr = log, log
-	server, err := startProcess(self, command)
+	server, err := startProcess(self, command, nil)
 	if err != nil {
 		return nil, fmt.Errorf("share files: %w", err)
 	}

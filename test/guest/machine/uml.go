@@ -66,8 +66,13 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	command := exec.Command(umlKernel, args...)
 	command.ExtraFiles = files
 	command.Env = memoryFolder(options.Memory)
+	processor, err := takeProcessor()
+	if err != nil {
+		return 0, err
+	}
+	defer processor.release()
 	return converse(ctx, options, guest{
-		command: command, log: &console{}, line: line, kernelEnd: kernelEnd,
+		command: command, prepare: processor.run, log: &console{}, line: line, kernelEnd: kernelEnd,
 		bootTime: umlBootTime, modules: modules, disks: nodes,
 	})
 }
