@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,15 +33,27 @@ func binary(t *testing.T) string {
 func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: binary(t)}
+	const device = "/dev/mapper/loam--thin-v"
+	moments := []struct {
+		name string
+		come func() bool
+	}{
+		{"LVM makes the volume", func() bool { return runs("lvm") }},
+		{"the volume is there", func() bool { _, err := os.Stat(device); return err == nil }},
+		{"mkfs has begun", func() bool { return runs("mkfs.ext4") }},
+		{"mkfs has written", func() bool { return holdsExt4(device) }},
+	}
 	interrupted := 0
-	for _, delay := range []time.Duration{300, 500, 650, 800, 1000, 1300} {
+	for _, m := range moments {
 		agent := nodetest.Start(t, o)
 		answered := make(chan error, 1)
 		go func() {
 			_, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request("v", "ext4", 800*lvm.MiB))
 			answered <- err
 		}()
-		time.Sleep(delay * time.Millisecond)
+		for !m.come() && len(answered) == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		agent.Kill()
 		_ = exec.Command("pkill", "-KILL", "mkfs").Run() // a container's end takes its children; none running is fine
 		if <-answered != nil {
@@ -50,11 +63,10 @@ func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 		agent = nodetest.Start(t, o)
 		v := agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB))
 		if lvs := named(group(t, disk, "loam-thin"), "v"); len(lvs) != 1 {
-			t.Errorf("killed after %v ms: volumes %q", int(delay), lvs)
+			t.Errorf("killed when %s: volumes %q", m.name, lvs)
 		}
-		device := "/dev/mapper/loam--thin-v"
 		if out, err := exec.Command("e2fsck", "-fn", device).CombinedOutput(); err != nil {
-			t.Errorf("killed after %v ms: the file system is not clean: %v: %s", int(delay), err, out)
+			t.Errorf("killed when %s: the file system is not clean: %v: %s", m.name, err, out)
 		}
 		sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
 		agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB)) // a late retry formats nothing
@@ -66,9 +78,30 @@ func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 		agent.Stop()
 	}
 	if interrupted == 0 {
-		t.Error("no call was interrupted: the delays are wrong for this machine")
+		t.Error("no call was interrupted")
 	}
-	t.Logf("%d of 6 calls were interrupted", interrupted)
+	t.Logf("%d of %d calls were interrupted", interrupted, len(moments))
+}
+
+// runs says whether a process of that program runs (proc_pid_comm(5)).
+func runs(program string) bool {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	return slices.ContainsFunc(names, func(name string) bool {
+		comm, err := os.ReadFile(name)
+		return err == nil && strings.TrimSpace(string(comm)) == program
+	})
+}
+
+// holdsExt4 says whether the file system's magic number is on the device already (struct ext4_super_block, s_magic).
+func holdsExt4(device string) bool {
+	f, err := os.Open(device)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, 2)
+	_, err = f.ReadAt(magic, 1024+0x38)
+	return err == nil && magic[0] == 0x53 && magic[1] == 0xEF
 }
 
 func TestFault7StageAndPublishAreRepeatedToExactlyOneMount(t *testing.T) {

@@ -35,8 +35,8 @@ var thinOnly = []string{
 func TestSanity(t *testing.T) {
 	disks := lvmtest.RequireDisks(t, 2)
 	gomega.RegisterFailHandler(ginkgo.Fail)
-	describe(t, "thin", disks[0])
-	describe(t, "thick", disks[1])
+	describe(t, "thin", "mount", disks[0])
+	describe(t, "thick", "block", disks[1])
 	ginkgo.ReportAfterSuite("nothing is skipped that should run", func(r ginkgo.Report) {
 		for _, s := range r.SpecReports {
 			if why, wrong := wronglySkipped(s); wrong {
@@ -47,8 +47,8 @@ func TestSanity(t *testing.T) {
 	ginkgo.RunSpecs(t, "csi-sanity")
 }
 
-// describe registers all of csi-sanity for an agent with one pool of that type.
-func describe(t *testing.T, kind, disk string) {
+// describe registers all of csi-sanity for an agent with one pool of that type, with volumes of that access type.
+func describe(t *testing.T, kind, access, disk string) {
 	agent := nodetest.Start(t, nodetest.Options{Config: "pools:\n- name: " + kind + "\n  type: " + kind + "\n  devices: {paths: [" + disk + "]}\n"})
 	config := sanity.NewTestConfig()
 	config.Address = "unix://" + agent.Socket
@@ -56,6 +56,7 @@ func describe(t *testing.T, kind, disk string) {
 	config.StagingPath = agent.Dir + "/staging"
 	config.TestVolumeSize = int64(32 * lvm.MiB)
 	config.TestVolumeExpandSize = int64(64 * lvm.MiB)
+	config.TestVolumeAccessType = access
 	config.TestVolumeParameters = map[string]string{"pool": kind}
 	ginkgo.Describe(kind+" pool", func() { sanity.GinkgoTest(&config) })
 }
