@@ -25,7 +25,7 @@ help: ## list the targets
 	@echo
 
 .PHONY: setup
-setup: race-tools programs ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
+setup: test-tools programs ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
 	@echo "setup: fetching Go modules" >&2; go list -deps -test ./... >/dev/null
 	@$(GUEST) --timeout=5m -- true
 
@@ -38,7 +38,7 @@ build: programs ## build bin/loam, and bin/guest and bin/demo
 
 ##@ What a developer runs
 .PHONY: test
-test: race-tools programs ## all tests: here with the race detector, then in the guest on real LVM
+test: test-tools programs ## all tests: here with the race detector, then in the guest on real LVM
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(STATIC) go vet ./...
 	go test -race ./...
@@ -66,11 +66,11 @@ testdata: programs ## capture lvm/testdata anew from real LVM
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache
 	rm -rf bin
 
-.PHONY: tools race-tools
+.PHONY: tools test-tools
 tools:
 	@test/setup.sh
-race-tools:
-	@test/setup.sh race
+test-tools:
+	@test/setup.sh tests
 
 # Go knows what is out of date; building twice costs nothing. The version is git's, where git lets this user have it.
 .PHONY: programs bin/loam bin/guest bin/demo

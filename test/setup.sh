@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes sure that there is a Go tool chain as new as go.mod asks for, and with argument "race" also the C compiler that the
-# race detector links with. Debian's Go may be older: then it fetches the right one, which is an ordinary Go module, into
-# .cache/go. Where all is there, this says nothing and takes no time.
+# Makes sure that there is a Go tool chain as new as go.mod asks for, and with argument "tests" also what the tests want: the C
+# compiler that the race detector links with, and tools that make what tests look at. Debian's Go may be older: then it fetches
+# the right one, which is an ordinary Go module, into .cache/go. Where all is there, this says nothing and takes no time.
 set -eu
 cd "$(dirname "$0")/.."
 minimum=$(sed -n 's/^go //p' go.mod)
@@ -30,7 +30,7 @@ quietly() {
 # install_packages fetches the package lists only when it does not work without: they are missing or too old.
 install_packages() { # $@: Debian packages
 	if ! command -v apt-get >/dev/null; then
-		say "this is no Debian to install packages on; it lacks Go $minimum or a C compiler"
+		say "this is no Debian to install packages on; it lacks $*"
 		exit 1
 	fi
 	if [ "$(id -u)" != 0 ]; then
@@ -59,10 +59,26 @@ fetch_toolchain() {
 	mv "$new" .cache/go
 }
 
-has_compiler() { [ "$for" != race ] || command -v gcc >/dev/null; }
+# wanted names the packages of the tools that tests want and this machine lacks.
+wanted() {
+	while read -r program package; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$package"
+	done <<-END
+		gcc gcc libc6-dev
+		strace strace
+		mkfs.ext4 e2fsprogs
+		mkfs.xfs xfsprogs
+		mkfs.btrfs btrfs-progs
+		mdadm mdadm
+		cryptsetup cryptsetup-bin
+		sgdisk gdisk
+		sfdisk fdisk
+	END
+}
 
-for=${1:-}
-if has_go && has_compiler; then exit 0; fi
+packages=
+[ "${1:-}" != tests ] || packages=$(wanted)
+if has_go && [ -z "$packages" ]; then exit 0; fi
 mkdir -p .cache
 exec 9>.cache/setup.lock
 flock 9 # two at once would do it twice
@@ -71,8 +87,6 @@ scratch=$PWD/$scratch
 trap 'rm -rf "$scratch"' EXIT
 
 # With apt at work already, it also gets what test/guest would install for itself a moment later.
-packages=
-has_compiler || packages="gcc libc6-dev"
 has_go || command -v go >/dev/null ||
 	packages="$packages golang-go ca-certificates user-mode-linux lvm2 thin-provisioning-tools xfsprogs kmod"
 # shellcheck disable=SC2086 # a list of words
