@@ -57,6 +57,7 @@ func Start(t testing.TB, o Options) Agent {
 	if err := os.WriteFile(a.config(), []byte(o.Config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	a.adoptLocalLVM(t)
 	ended := make(chan struct{})
 	if o.Binary == "" {
 		a.Stop = a.runHere(t, o, ended)
@@ -76,6 +77,22 @@ func Start(t testing.TB, o Options) Agent {
 
 func (a Agent) config() string { return filepath.Join(a.Dir, "config.yaml") }
 func (a Agent) state() string  { return filepath.Join(a.Dir, "state") }
+
+// adoptLocalLVM gives the agent's LVM what this machine has in lvmlocal.conf, which a guest uses to be quick.
+func (a Agent) adoptLocalLVM(t testing.TB) {
+	t.Helper()
+	local, err := os.ReadFile("/etc/lvm/lvmlocal.conf")
+	if err != nil {
+		return // no LVM, or nothing local to it
+	}
+	dir := filepath.Join(a.state(), "lvm")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lvmlocal.conf"), local, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // runHere runs an agent in this process.
 func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop func()) {

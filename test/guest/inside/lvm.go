@@ -26,9 +26,20 @@ activation {
 }
 `
 
+// lvmLocalConf, which LVM reads after lvm.conf and with it, has LVM take 256 KiB of memory before it suspends a device, not 8 MiB.
+// Taking a page costs User Mode Linux 50 µs, 0.1 s for each command that changes something: four tenths of its time. The
+// 8 MiB are there for machines that are so short of memory that they write to the very device that is suspended. Tests give
+// agents this file, too (node/nodetest); the demo does not, and shows what agents do by themselves.
+const lvmLocalConf = `activation {
+	reserved_memory = 256
+}
+`
+
 func configureLVM() error {
-	if err := os.WriteFile("/etc/lvm/lvm.conf", []byte(lvmConf), 0o644); err != nil {
-		return fmt.Errorf("configure lvm: %w", err)
+	for name, text := range map[string]string{"lvm.conf": lvmConf, "lvmlocal.conf": lvmLocalConf} {
+		if err := os.WriteFile("/etc/lvm/"+name, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("configure lvm: %w", err)
+		}
 	}
 	return nil
 }
