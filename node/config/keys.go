@@ -76,7 +76,7 @@ var keys = []Key{
 		Meaning: "LVM volume group of the pool. One that exists is adopted as it is, never made anew. Different for each pool.",
 		set:     setVolumeGroup, get: func(p Pool) []string { return []string{p.VolumeGroup} },
 	}, {
-		Path: "pools[].reserve", Expects: "a percentage below 100%, or a size with an optional suffix such as Gi", Default: "5%", shape: size,
+		Path: "pools[].reserve", Expects: "a percentage below 100%, or a size with a suffix such as Gi", Default: "5%", shape: size,
 		Meaning: "Part of the volume group that is never given out.",
 		set:     setReserve, get: func(p Pool) []string { return []string{p.Reserve.String()} },
 	}, {

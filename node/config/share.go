@@ -30,10 +30,14 @@ func ParsePercent(s string) (Share, bool) {
 	return Share{hundredths: n}, true
 }
 
-// ParseShare reads a percentage or a size: "5%", "10Gi".
+// ParseShare reads a percentage or a size with a unit: "5%", "10Gi". A number alone is neither, as it may be meant as either;
+// but 0 is 0.
 func ParseShare(s string) (Share, bool) {
 	if share, ok := ParsePercent(s); ok {
 		return share, true
+	}
+	if digits(s) && s != "0" {
+		return Share{}, false
 	}
 	size, err := lvm.ParseBytes(s)
 	return Share{size: size}, err == nil

@@ -43,7 +43,7 @@ func ParseOptions(t Type, options []string) (Options, error) {
 		case generic:
 			o.flags |= flag
 		case ownOptions[t] == nil || !ownOptions[t].MatchString(option):
-			return Options{}, fmt.Errorf("%w: %.80q; a %s volume may have %s, or some of its own (see the reference)",
+			return Options{}, fmt.Errorf("%w: %.80q; %s volumes may have %s, or some of its own (see the reference)",
 				ErrOption, option, t, strings.Join(slices.Sorted(maps.Keys(genericOptions)), ", "))
 		default:
 			if err := o.add(option); err != nil {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -51,6 +52,12 @@ func (p *Pools) LookAgain(ctx context.Context) {
 		return
 	}
 	p.look(ctx)
+}
+
+func (p *Pools) isUp(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up[name]
 }
 
 func (p *Pools) troubled() bool {
@@ -132,7 +139,7 @@ func (p *Pools) candidates(seen []disk.Inspected) []string {
 // bringUp is read → decide → act for one pool, under its group's lock.
 func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) error {
 	if g.Problem != "" {
-		return fmt.Errorf("%s", g.Problem)
+		return errors.New(g.Problem)
 	}
 	unlock, err := p.Lock(ctx, g.Name)
 	if err != nil {
@@ -153,6 +160,13 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 	}
 	if !ok {
 		return fmt.Errorf("no disk for it: none is free of those that its configuration names (loam disk list says why)")
+	}
+	problem, note := unlike(c, vg)
+	if problem != "" {
+		return errors.New(problem)
+	}
+	if note != "" && !p.isUp(c.Name) {
+		p.log.WarnContext(ctx, "not changed in place", "pool", c.Name, "reason", note)
 	}
 	return p.carryOut(ctx, planPool(c, vg))
 }

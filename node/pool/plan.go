@@ -1,6 +1,9 @@
 package pool
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/volume"
@@ -82,6 +85,28 @@ func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
 		}
 	}
 	return s
+}
+
+// unlike says how what is on the disks differs from the configuration in what cannot be changed in place, as it may after the
+// configuration was changed while no agent ran: problem when the pool cannot be used so, note when it can, as it is.
+func unlike(p config.Pool, vg lvm.VolumeGroup) (problem, note string) {
+	lv, ok := vg.LV(LogicalVolume)
+	thin := ok && lv.Segment == lvm.ThinPool && lv.HasTag(volume.PoolTag(p.Name))
+	thick := slices.ContainsFunc(vg.LVs, func(lv lvm.LogicalVolume) bool {
+		_, ours := volume.Read(lv)
+		return ours && lv.Pool == ""
+	})
+	switch {
+	case p.Type == config.Thick && thin:
+		return "its type is thick in the configuration, and the pool was made thin; the type cannot be changed in place", ""
+	case p.Type == config.Thin && !thin && thick:
+		return "its type is thin in the configuration, and it has thick volumes; the type cannot be changed in place", ""
+	case thin && lv.ChunkSize != p.Thin.ChunkSize:
+		return "", fmt.Sprintf("thin.chunkSize is %v in the configuration and stays %v, with which the pool was made", p.Thin.ChunkSize, lv.ChunkSize)
+	case thin && lv.Stripes > 0 && lv.Stripes != max(1, p.Stripes):
+		return "", fmt.Sprintf("stripes is %d in the configuration and stays %d, with which the pool was made", max(1, p.Stripes), lv.Stripes)
+	}
+	return "", ""
 }
 
 // poolMetadata is the size for a thin pool's metadata: LVM's rule of 64 bytes for each chunk, doubled, as snapshots

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
@@ -80,5 +81,33 @@ func TestRebootLeavesNothingInactiveButSnapshots(t *testing.T) {
 	want := []string{LogicalVolume, "a", "b"}
 	if got := planPool(configured(t, "type: thin"), vg).activate; !reflect.DeepEqual(got, want) {
 		t.Errorf("activates %q, want %q", got, want)
+	}
+}
+
+func TestWhatCannotBeChangedInPlaceIsSaid(t *testing.T) {
+	thin := withThinPool(group(100*lvm.GiB, 5*lvm.GiB), 94*lvm.GiB, 0)
+	thin.LVs[0].ChunkSize, thin.LVs[0].Stripes = 64*lvm.KiB, 1
+	thick := group(100*lvm.GiB, 50*lvm.GiB)
+	thick.LVs = []lvm.LogicalVolume{{Name: "a", Segment: lvm.Linear, Tags: volume.Record{Kind: volume.Volume, Name: "a"}.Tags()}}
+	others := group(100*lvm.GiB, 50*lvm.GiB)
+	others.LVs = []lvm.LogicalVolume{{Name: "root", Segment: lvm.Linear}}
+	for _, c := range []struct {
+		settings      string
+		vg            lvm.VolumeGroup
+		problem, note string
+	}{
+		{"type: thin", thin, "", ""},
+		{"type: thick", thick, "", ""},
+		{"type: thin", others, "", ""},
+		{"type: thin", group(lvm.GiB, lvm.GiB), "", ""},
+		{"type: thick", thin, "made thin", ""},
+		{"type: thin", thick, "has thick volumes", ""},
+		{"type: thin, thin: {chunkSize: 128Ki}", thin, "", "stays 64 KiB"},
+		{"type: thin, stripes: 2", thin, "", "stays 1"},
+	} {
+		problem, note := unlike(configured(t, c.settings), c.vg)
+		if !strings.Contains(problem, c.problem) || !strings.Contains(note, c.note) || (problem == "") != (c.problem == "") || (note == "") != (c.note == "") {
+			t.Errorf("%s: problem %q, note %q; want %q, %q", c.settings, problem, note, c.problem, c.note)
+		}
 	}
 }
