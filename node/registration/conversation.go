@@ -28,7 +28,6 @@ type conversation struct {
 
 // state is how far registration got.
 type state struct {
-	gone       bool      // the socket file is not in place any more
 	registered bool      // the kubelet took the driver, from this socket file
 	attempts   int       // socket files in a row from which it has not
 	since      time.Time // when the file was put in place or, later, something was last heard of the kubelet
