@@ -43,7 +43,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if i.nodeObject == "" {
 		i.nodeObject = i.node
 	}
-	w, err := newWatch(p.Client, i)
+	w, err := newWatch(p.Client, i, p.Log)
 	if err != nil {
 		return err
 	}

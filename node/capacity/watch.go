@@ -2,9 +2,13 @@ package capacity
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"sync"
 
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers/storage/v1"
@@ -21,7 +25,7 @@ type watch struct {
 	vanished chan struct{} // an object was deleted, by whomever
 }
 
-func newWatch(client kubernetes.Interface, i identity) (*watch, error) {
+func newWatch(client kubernetes.Interface, i identity, log *slog.Logger) (*watch, error) {
 	w := &watch{
 		classes: v1.NewTypedStorageClassInformer(client, 0, nil),
 		objects: v1.NewTypedFilteredCSIStorageCapacityInformer(client, i.namespace, 0, nil, func(o *metav1.ListOptions) {
@@ -29,10 +33,17 @@ func newWatch(client kubernetes.Interface, i identity) (*watch, error) {
 		}),
 		changed: make(chan struct{}, 1), vanished: make(chan struct{}, 1),
 	}
-	if err := w.classes.SetTransform(trimClass); err != nil {
-		return nil, err
+	failed := func(ctx context.Context, _ *cache.Reflector, err error) {
+		level := slog.LevelWarn
+		if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			level = slog.LevelDebug // how a watch ends now and then
+		}
+		log.Log(ctx, level, "watching for capacity was interrupted", "error", err)
 	}
-	if err := w.objects.SetTransform(trimObject); err != nil {
+	if err := errors.Join(
+		w.classes.SetTransform(trimClass), w.objects.SetTransform(trimObject),
+		w.classes.SetWatchErrorHandlerWithContext(failed), w.objects.SetWatchErrorHandlerWithContext(failed),
+	); err != nil {
 		return nil, err
 	}
 	if _, err := w.classes.AddTypedEventHandler(v1.StorageClassHandlerFuncs{
