@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -113,7 +113,7 @@ func TestCallsGoToTheNodeInTheID(t *testing.T) {
 		}
 	}
 	// The agent's refusal is the caller's, word for word, details and all.
-	refusal, err := status.New(codes.FailedPrecondition, "in use").WithDetails(&errdetails.ErrorInfo{Reason: "R"})
+	refusal, err := status.New(codes.FailedPrecondition, "in use").WithDetails(wrapperspb.String("why"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,6 +86,9 @@ func (a *app) routerOptions(o controllerOptions) (controller.Options, error) {
 		return r, refuse("controller: --tls-dir: %w", err)
 	}
 	r.Socket, r.Log, r.Version = a.socket, newLog(a.stderr, o.log), node.Version()
+	if o.tlsDir == "" {
+		r.Log.Warn("no --tls-dir: agents are spoken to without TLS, and those that ask for it refuse")
+	}
 	return r, nil
 }
 
