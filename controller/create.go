@@ -49,9 +49,10 @@ func (r *Router) createAmong(ctx context.Context, w where, req *csi.CreateVolume
 	settled := unsettled == ""
 	defer func() { r.attempts.end(name, settled) }()
 
-	nodes, err := []string{unsettled}, error(nil)
+	nodes := []string{unsettled}
 	if unsettled == "" {
 		offers := r.survey(ctx, w.among(r.agents.nodes()), req)
+		var err error
 		if nodes, err = order(w, offers, lvm.Bytes(req.GetCapacityRange().GetRequiredBytes())); err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func (c folderCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.Auth
 }
 
 func (c folderCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", ServerName: agentName}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 func (c folderCredentials) Clone() credentials.TransportCredentials { return c }
