@@ -39,9 +39,9 @@ func (c *Calls) Intercept(ctx context.Context, req any, info *grpc.UnaryServerIn
 	}
 	done := make(chan result, 1)
 	go func() { // ends with the handler; Finish waits for it
-		defer release()
 		r := c.run(context.WithoutCancel(ctx), method, req, handle)
 		c.log(ctx, method, subject, started, r.err)
+		release() // before the answer: who has it may ask again at once
 		done <- r
 	}()
 	select {

@@ -72,6 +72,16 @@ func TestPanicIsOneCallsError(t *testing.T) {
 	wantCode(t, "the next call", err, codes.OK)
 }
 
+func TestWhoHasTheAnswerMayAskAgainAtOnce(t *testing.T) {
+	calls := &Calls{Log: slog.New(slog.DiscardHandler)}
+	for range 1000 {
+		_, err := calls.Intercept(context.Background(), &csi.CreateVolumeRequest{Name: "v"}, someMethod, func(context.Context, any) (any, error) { return "", nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestLogTellsTheCallAndNoSecret(t *testing.T) {
 	var log bytes.Buffer
 	calls := &Calls{Log: slog.New(slog.NewTextHandler(&log, nil))}
