@@ -167,8 +167,8 @@ func TestWhatIsDamagedIsMadeAgain(t *testing.T) {
 		"authority and agents' Secret":    {func(w *world) { w.have.authority, w.have.agent = nil, nil }, "loam-ca: there is no authority"},
 		"all of it":                       {func(w *world) { w.have = secrets{} }, "loam-ca: there is no authority"},
 		"authority twice within a day":    {func(w *world) { w.have.authority = nil; w.settle(); w.have.authority = nil }, "loam-ca: there is no authority"},
-		"everything is a hundred days":    {func(w *world) { w.now = w.now.Add(100 * day) }, "loam-controller-tls: certificate expired"},
-		"everything is a dozen years":     {func(w *world) { w.now = w.now.Add(12 * 365 * day) }, "loam-ca: two thirds of the authority's life are over"},
+		"away for a hundred days":         {func(w *world) { w.now = w.now.Add(100 * day) }, "loam-controller-tls: certificate expired"},
+		"away for a dozen years":          {func(w *world) { w.now = w.now.Add(12 * 365 * day) }, "loam-ca: two thirds of the authority's life are over"},
 		"away when all was to be renewed": {func(w *world) { w.now = w.now.Add(7 * 365 * day) }, "loam-controller-tls: certificate expired"},
 	}
 	for name, c := range cases {
