@@ -72,7 +72,7 @@ func TestWrongValuesAreRefusedByName(t *testing.T) {
 		{"config: {pools: [{devices: {paths: [/dev/sdb]}}]}", "'name'"},
 		{"config: {pools: [{name: fast}]}", "/config/pools/0"},
 		{"config: {pools: [{name: Fast, volumeGroup: vg}]}", "/config/pools/0/name"},
-		{"config: {pools: [{name: a, type: thn, volumeGroup: vg}]}", "/config/pools/0/type"},
+		{"config: {pools: [{name: a, type: fat, volumeGroup: vg}]}", "/config/pools/0/type"},
 		{"config: {pools: [{name: a, devices: {paths: [sdb]}}]}", "/config/pools/0/devices/paths/0"},
 		{"config: {pools: [{name: a, devices: {paths: [/dev/../etc/passwd]}}]}", "/config/pools/0/devices/paths/0"},
 		{"config: {pools: [{name: a, devices: {paths: [/dev/sdb], minSize: 1GB}}]}", "/config/pools/0/devices/minSize"},

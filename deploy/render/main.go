@@ -33,10 +33,10 @@ var manifests = []manifest{
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "render:", err)
-		stop()
 		os.Exit(1)
 	}
 }
