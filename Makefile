@@ -12,8 +12,10 @@ GUEST := bin/guest --kernel=$(KERNEL)
 IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=25m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-# Packages with tests that want real LVM, file systems or block devices.
-REAL = $(shell grep -rl --include='*_test.go' RequireDisks lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|')
+# Packages with tests that want real LVM, file systems or block devices, those that take longest first: guests run side by
+# side, one for each processor, and the last ones to end should be short.
+LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
+REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
 # They make the other people's disks that tests refuse to touch.
 IMAGES := --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk
@@ -42,7 +44,7 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(STATIC) go vet ./...
 	go test -race ./...
-	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -p 2 -timeout 25m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -timeout 25m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: lint
 lint: tools ## the linters, with the import fence
