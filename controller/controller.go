@@ -22,6 +22,9 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/loam-storage/loam/controller/certificates"
+	"github.com/loam-storage/loam/mtls"
 )
 
 // Options are what a router is told when it starts.
@@ -30,7 +33,7 @@ type Options struct {
 	Namespace     string                           // the install's, where the agents' pods are
 	Socket        string                           // path of the unix socket for the sidecars
 	AgentPort     int                              // TCP port of CSI in the agents' pods
-	Credentials   credentials.TransportCredentials // toward the agents
+	Credentials   credentials.TransportCredentials // toward the agents; nil for mTLS with certificates that it keeps itself
 	HealthAddress string                           // of /healthz and /readyz, plain HTTP; "" for none
 	Version       string
 	Log           *slog.Logger
@@ -42,6 +45,11 @@ const stopTimeout = 10 * time.Second
 
 // Run is the router. It serves once it knows the agents, until the context ends.
 func Run(ctx context.Context, o Options) error {
+	keepCertificates := func(context.Context) {}
+	if o.Credentials == nil {
+		manager := &certificates.Manager{Client: o.Client, Namespace: o.Namespace, Log: o.Log}
+		o.Credentials, keepCertificates = mtls.ClientCredentials(manager, mtls.AgentName), manager.Run
+	}
 	agents, err := newAgents(o.Client, o.Namespace, dialing{o.AgentPort, o.Credentials})
 	if err != nil {
 		return err
@@ -60,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	group.Go(func() error { keepCertificates(ctx); return nil })
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // calls at work need their connections
 	group.Go(func() error { agents.run(watch); return nil })
 	group.Go(func() error {

@@ -432,8 +432,3 @@ func TestReadyOnceServing(t *testing.T) {
 	}
 }
 
-func TestFolderCredentialsSayWhatIsMissing(t *testing.T) {
-	if _, err := FolderCredentials(t.TempDir()); err == nil || !strings.Contains(err.Error(), "tls.crt") {
-		t.Errorf("got %v, want the name of the file", err)
-	}
-}

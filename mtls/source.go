@@ -5,6 +5,12 @@ import (
 	"sync/atomic"
 )
 
+// The DNS names in the certificates of Loam's parts.
+const (
+	ControllerName = "loam-controller"
+	AgentName      = "loam-agent"
+)
+
 // Source has the set to use now. It is asked at every handshake, by many at once. An error fails the handshake: there is no
 // set, and never was one.
 type Source interface {

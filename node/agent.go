@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
@@ -34,6 +36,12 @@ type Options struct {
 
 	Kubernetes    bool   // register with the kubelet whose folder KubeletDir is
 	HealthAddress string // host:port at which health is told over HTTP; "" for nowhere
+	Listen        string // host:port at which controllers are served CSI, by mTLS; "" for nowhere
+	TLSDir        string // with tls.crt, tls.key and ca.crt for Listen; they may come and change later
+
+	Client    kubernetes.Interface // to publish capacity, and to tell of what a person has to mend; nil: do neither
+	Namespace string               // of the capacity objects
+	NodeName  string               // of the Node object of this node
 }
 
 // How often the configuration file is read again, and the disks are looked at for new ones.
@@ -63,7 +71,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	a.serve(ctx, group, s)
-	group.Go(func() error { a.keepUp(ctx); return nil })
+	group.Go(func() error { return a.keepUp(ctx) })
 	err = group.Wait()
 	a.lvm.Wait()
 	return err
@@ -74,12 +82,12 @@ func prepare(o Options) (*agent, error) {
 	if err := volume.CheckNode(o.NodeID); err != nil {
 		return nil, err
 	}
-	watcher, err := config.NewWatcher(o.ConfigPath)
-	if err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(filepath.Join(o.StateDir, "backup"), 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	watcher, err := o.watch()
+	if err != nil {
+		return nil, err
 	}
 	l := lvm.New(lvm.Options{
 		ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"), Observe: o.observe,
@@ -102,16 +110,17 @@ func (o Options) observe(c lvm.Command) {
 
 // keepUp brings the pools up, and then wipes what is to be wiped and follows the configuration and the disks until the
 // context ends.
-func (a *agent) keepUp(ctx context.Context) {
+func (a *agent) keepUp(ctx context.Context) error {
 	a.pools.BringUp(ctx, a.watcher.Config())
 	if ctx.Err() != nil {
-		return
+		return nil
 	}
 	a.up.Store(true)
 	var group errgroup.Group
+	a.followCluster(ctx, &group)
 	group.Go(func() error { a.pools.Wipe(ctx); return nil })
 	group.Go(func() error { a.follow(ctx); return nil })
-	_ = group.Wait() // never an error
+	return group.Wait()
 }
 
 // follow brings the pools up again when the configuration or the disks change.
@@ -138,6 +147,9 @@ func (a *agent) follow(ctx context.Context) {
 		case <-ctx.Done():
 		case c := <-changed:
 			a.Log.InfoContext(ctx, "new configuration", "pools", len(c.Pools))
+			if err := a.keep(a.watcher.Text()); err != nil {
+				a.Log.ErrorContext(ctx, "the configuration is in use, but is not kept for the next start", "error", err)
+			}
 			a.pools.BringUp(ctx, c)
 		case <-tick.C:
 			a.pools.LookAgain(ctx)

@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 
+	"github.com/loam-storage/loam/mtls"
 	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/filesystem"
@@ -20,10 +22,14 @@ import (
 	"github.com/loam-storage/loam/node/socket"
 )
 
+// probesApart is how long at least a controller must let pass between two probes of a connection (controller.KeepaliveInterval).
+const probesApart = 10 * time.Second
+
 // listeners are where the agent is asked.
 type listeners struct {
 	csi       net.Listener
 	operators net.Listener
+	remote    net.Listener // for controllers; nil for none
 	health    net.Listener // nil for none
 	driver    *health.Driver
 }
@@ -41,10 +47,11 @@ func (o Options) open(ctx context.Context) (l listeners, err error) {
 	if l.operators, err = listen(ctx, o.AdminSocket); err != nil {
 		return l, err
 	}
-	if o.HealthAddress != "" {
-		if l.health, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.HealthAddress); err != nil {
-			return l, fmt.Errorf("health: %w", err)
-		}
+	if l.remote, err = listenTCP(ctx, o.Listen); err != nil {
+		return l, fmt.Errorf("CSI for controllers: %w", err)
+	}
+	if l.health, err = listenTCP(ctx, o.HealthAddress); err != nil {
+		return l, fmt.Errorf("health: %w", err)
 	}
 	l.driver, err = health.NewDriver(o.Socket)
 	return l, err
@@ -59,9 +66,21 @@ func listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
+// listenTCP listens at host:port; nowhere for "".
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil //nolint:nilnil // no listener was asked for
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
 func (l listeners) close() error {
 	var failed error
-	for _, one := range []net.Listener{l.csi, l.operators, l.health} {
+	for _, one := range []net.Listener{l.csi, l.operators, l.remote, l.health} {
 		if one != nil {
 			failed = errors.Join(failed, one.Close())
 		}
@@ -76,11 +95,17 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 		Node: a.NodeID, Version: Version(), Pools: a.pools, Mounter: filesystem.Mounter{Root: a.KubeletDir},
 		Intents: csi.Intents{Dir: filepath.Join(a.StateDir, "making")}, Log: a.Log, Ready: a.up.Load,
 	}
-	forCSI := grpc.NewServer(grpc.ChainUnaryInterceptor(calls.Intercept))
-	driver.Register(forCSI)
-	group.Go(func() error { return forCSI.Serve(l.csi) })
-
 	checks := health.Checks{Probe: l.driver.Probe}
+	local := grpc.NewServer(grpc.ChainUnaryInterceptor(calls.Intercept))
+	driver.Register(local)
+	group.Go(func() error { return local.Serve(l.csi) })
+	stopRemote := func() {}
+	if l.remote != nil {
+		remote, certificates := a.remote(calls)
+		driver.RegisterController(remote)
+		checks.Reachable, stopRemote = certificates.Problem, remote.GracefulStop
+		group.Go(func() error { return remote.Serve(l.remote) })
+	}
 	if a.Kubernetes {
 		checks.Registered = a.register(ctx, group, l.driver).Check
 	}
@@ -90,10 +115,27 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 		<-ctx.Done()
 		a.Log.Info("stopping: finishing what is at work, refusing what is new")
 		calls.Finish()
-		forCSI.GracefulStop()
+		local.GracefulStop()
+		stopRemote()
 		return errors.Join(stopOperators(), stopHealth(), l.driver.Close())
 	})
-	a.Log.Info("serving", "node", a.NodeID, "version", Version(), "csi", a.Socket, "operators", a.AdminSocket, "health", a.HealthAddress)
+	a.Log.Info("serving", "node", a.NodeID, "version", Version(), "csi", a.Socket, "operators", a.AdminSocket,
+		"controllers", a.Listen, "health", a.HealthAddress)
+}
+
+// remote is the server for controllers, who prove by mTLS that they are, and the certificates that it serves with.
+func (a *agent) remote(calls *csi.Calls) (*grpc.Server, *mtls.Folder) {
+	certificates := mtls.NewFolder(a.TLSDir, func(problem error) {
+		if problem != nil {
+			a.Log.Warn("controllers cannot be served with what is there, the last good certificates stay in use", "error", problem)
+			return
+		}
+		a.Log.Info("certificates for controllers are in use", "folder", a.TLSDir)
+	})
+	return grpc.NewServer(grpc.ChainUnaryInterceptor(calls.Intercept),
+		grpc.Creds(mtls.ServerCredentials(certificates, mtls.ControllerName)),
+		// A controller probes the connections on which it waits for an answer; gRPC's own bound is five minutes.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: probesApart})), certificates
 }
 
 // register keeps the driver registered with the kubelet, in the group.

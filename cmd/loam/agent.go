@@ -20,9 +20,10 @@ const kubeletDir = "/var/lib/kubelet"
 
 // agentOptions are the flags of `loam agent` that are not the node's as they stand.
 type agentOptions struct {
-	node      node.Options
-	logFormat choice
-	logLevel  choice
+	node       node.Options
+	kubeconfig string
+	logFormat  choice
+	logLevel   choice
 }
 
 func (a *app) agentCommand() *cobra.Command {
@@ -39,9 +40,11 @@ It serves CSI on a unix socket, and the other commands of loam on admin.sock bes
 Disks are taken and pools made as the configuration says, also when that changes. It must
 run as root.
 
-With --kubernetes it registers with this node's kubelet. Unless told otherwise, it then has
-the name in NODE_NAME (from the downward API), and serves CSI on
-plugins/loam.storage/csi.sock below the kubelet's directory.`,
+With --kubernetes it registers with this node's kubelet, and publishes what its pools can
+still give as CSIStorageCapacity objects in POD_NAMESPACE. Unless told otherwise, it then has
+the name in NODE_NAME (both from the downward API), and serves CSI on
+plugins/loam.storage/csi.sock below the kubelet's directory. With --listen it serves
+` + "`loam controller`" + ` as well.`,
 		Example: "  loam agent --config /etc/loam/config.yaml",
 		Args:    words(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +65,12 @@ func (a *app) agentFlags(cmd *cobra.Command, o *agentOptions) {
 		"mount only beneath this `DIRECTORY` ($LOAM_KUBELET_DIR) (default: \"/\", with --kubernetes \""+kubeletDir+"\")")
 	f.StringVar(&o.node.HealthAddress, "health-address", a.env("LOAM_HEALTH_ADDRESS", ""),
 		"`HOST:PORT` for /healthz and /readyz over HTTP ($LOAM_HEALTH_ADDRESS) (default: none)")
+	f.StringVar(&o.node.Listen, "listen", a.env("LOAM_LISTEN", ""),
+		"`HOST:PORT` at which `loam controller` is served CSI, by mTLS ($LOAM_LISTEN) (default: none)")
+	f.StringVar(&o.node.TLSDir, "tls-dir", a.env("LOAM_TLS_DIR", "/etc/loam/tls"),
+		"`DIRECTORY` with tls.crt, tls.key and ca.crt for --listen ($LOAM_TLS_DIR); they may come and change later")
+	f.StringVar(&o.kubeconfig, "kubeconfig", a.env("KUBECONFIG", ""),
+		"`FILE` that says how to reach Kubernetes ($KUBECONFIG) (default: as the pod it runs in)")
 	f.StringVar(&o.node.StateDir, "state-dir", a.env("LOAM_STATE_DIR", "/var/lib/loam"), "`DIRECTORY` for the agent's own files ($LOAM_STATE_DIR)")
 	f.Var(&o.logFormat, "log-format", "how to write the log")
 	f.Var(&o.logLevel, "log-level", "what to write of it")
@@ -77,6 +86,11 @@ func (a *app) runAgent(ctx context.Context, o agentOptions, socketGiven bool) er
 	options, err := a.nodeOptions(o, socketGiven)
 	if err != nil {
 		return err
+	}
+	if options.Kubernetes {
+		if options.Client, err = kubernetesClient(o.kubeconfig, "loam-agent", options.Log); err != nil {
+			return refuse("agent: %w", err)
+		}
 	}
 	if err := node.Run(ctx, options); err != nil {
 		return refuse("agent: %w", err)
@@ -99,6 +113,7 @@ func (a *app) nodeOptions(o agentOptions, socketGiven bool) (n node.Options, err
 	}
 	n.AdminSocket = admin.SocketBeside(n.Socket)
 	n.NodeID, err = a.nodeID(n)
+	n.NodeName, n.Namespace = cmp.Or(a.getenv("NODE_NAME"), n.NodeID), a.env("POD_NAMESPACE", "loam-system")
 	return n, err
 }
 

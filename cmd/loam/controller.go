@@ -5,10 +5,6 @@ import (
 	"net"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/loam-storage/loam/controller"
 	"github.com/loam-storage/loam/node"
@@ -18,7 +14,6 @@ import (
 type controllerOptions struct {
 	router     controller.Options
 	kubeconfig string
-	tlsDir     string
 	log        agentOptions // of which only the log's
 }
 
@@ -32,8 +27,10 @@ func (a *app) controllerCommand() *cobra.Command {
 		Long: `Serves CSI to external-provisioner, external-resizer and external-snapshotter on a unix socket,
 and forwards each call to the agent on the node that the call is about. Agents are the pods in
 the install's namespace with the labels app.kubernetes.io/name=loam and
-app.kubernetes.io/component=agent. It keeps no records, so it may be restarted at any time.`,
-		Example: "  loam controller --socket /csi/csi.sock --tls-dir /etc/loam/tls",
+app.kubernetes.io/component=agent. It speaks mTLS with them, and makes and renews the certificates for that in
+Secrets, unless somebody else keeps them there. It keeps no records, so it may be restarted at
+any time.`,
+		Example: "  loam controller --socket /csi/csi.sock",
 		Args:    words(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runController(cmd.Context(), o) },
 	}
@@ -41,8 +38,7 @@ app.kubernetes.io/component=agent. It keeps no records, so it may be restarted a
 	f.StringVar(&o.kubeconfig, "kubeconfig", a.env("KUBECONFIG", ""), "`FILE` that says how to reach Kubernetes ($KUBECONFIG) (default: as the pod it runs in)")
 	f.StringVar(&o.router.Namespace, "namespace", a.env("POD_NAMESPACE", "loam-system"), "`NAMESPACE` of the agents' pods ($POD_NAMESPACE)")
 	f.IntVar(&o.router.AgentPort, "agent-port", 9750, "TCP `PORT` on which agents serve CSI")
-	f.StringVar(&o.tlsDir, "tls-dir", "", "`DIRECTORY` with tls.crt, tls.key and ca.crt, for mTLS with the agents (default: no TLS)")
-	f.StringVar(&o.router.HealthAddress, "health-address", ":9751", "TCP `ADDRESS` of /healthz and /readyz; empty for none")
+	f.StringVar(&o.router.HealthAddress, "health-address", ":9752", "TCP `ADDRESS` of /healthz and /readyz; empty for none")
 	f.Var(&o.log.logFormat, "log-format", "how to write the log")
 	f.Var(&o.log.logLevel, "log-level", "what to write of it")
 	for name, c := range map[string]*choice{"log-format": &o.log.logFormat, "log-level": &o.log.logLevel} {
@@ -74,27 +70,10 @@ func (a *app) routerOptions(o controllerOptions) (controller.Options, error) {
 			return r, usage("--health-address is %q, and HOST:PORT or :PORT was expected", r.HealthAddress)
 		}
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	if err != nil {
-		return r, refuse("controller: how to reach Kubernetes: %w (outside of a pod, say it with --kubeconfig)", err)
-	}
-	config.UserAgent = "loam-controller/" + node.Version()
-	if r.Client, err = kubernetes.NewForConfig(config); err != nil {
-		return r, refuse("controller: how to reach Kubernetes: %w", err)
-	}
-	if r.Credentials, err = agentCredentials(o.tlsDir); err != nil {
-		return r, refuse("controller: --tls-dir: %w", err)
-	}
 	r.Socket, r.Log, r.Version = a.socket, newLog(a.stderr, o.log), node.Version()
-	if o.tlsDir == "" {
-		r.Log.Warn("no --tls-dir: agents are spoken to without TLS, and those that ask for it refuse")
+	var err error
+	if r.Client, err = kubernetesClient(o.kubeconfig, "loam-controller", r.Log); err != nil {
+		return r, refuse("controller: %w", err)
 	}
 	return r, nil
-}
-
-func agentCredentials(folder string) (credentials.TransportCredentials, error) {
-	if folder == "" {
-		return insecure.NewCredentials(), nil
-	}
-	return controller.FolderCredentials(folder)
 }

@@ -17,6 +17,7 @@ import (
 
 const (
 	interval = time.Minute      // between two looks at the Secrets
+	sooner   = 5 * time.Second  // when the last one failed
 	patience = 30 * time.Second // for one look, with all that it writes: far less than a spread
 
 	// attempts are how often one look reads the Secrets again because somebody else wrote, or there is more to do.
@@ -34,24 +35,26 @@ type Manager struct {
 	own mtls.Memory
 }
 
-// Run looks at the Secrets at once and then every minute, until the context ends. A problem is logged when it is new.
+// Run looks at the Secrets at once and then every minute, sooner when it failed, until the context ends. A problem is logged when it is new.
 func (m *Manager) Run(ctx context.Context) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
 	said := ""
 	for {
-		if err := m.Ensure(ctx); ctx.Err() != nil {
+		err := m.Ensure(ctx)
+		if ctx.Err() != nil {
 			return
-		} else if err != nil && err.Error() != said {
-			m.log().Error("certificates", "error", err)
-			said = err.Error()
-		} else if err == nil {
-			said = ""
 		}
+		wait, says := interval, ""
+		if err != nil {
+			wait, says = sooner, err.Error()
+		}
+		if says != "" && says != said {
+			m.log().Error("certificates", "error", err)
+		}
+		said = says
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }

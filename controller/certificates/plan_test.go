@@ -132,7 +132,7 @@ func shake(agent, controller mtls.PEM) error {
 		sources[i].Set(m)
 	}
 	a, c := net.Pipe()
-	server, client := tls.Server(a, mtls.Server(&sources[0], ControllerName)), tls.Client(c, mtls.Client(&sources[1], AgentName))
+	server, client := tls.Server(a, mtls.Server(&sources[0], mtls.ControllerName)), tls.Client(c, mtls.Client(&sources[1], mtls.AgentName))
 	served := make(chan error, 1)
 	go func() {
 		defer a.Close()

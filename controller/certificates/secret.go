@@ -18,12 +18,6 @@ const (
 	AgentSecret      = "loam-agent-tls"
 )
 
-// The DNS names in the certificates.
-const (
-	ControllerName = "loam-controller"
-	AgentName      = "loam-agent"
-)
-
 const (
 	labelManager = "app.kubernetes.io/managed-by"
 	manager      = "loam-controller"
@@ -48,8 +42,8 @@ type party struct {
 }
 
 var (
-	controllerParty = party{ControllerSecret, ControllerName, x509.ExtKeyUsageClientAuth}
-	agentParty      = party{AgentSecret, AgentName, x509.ExtKeyUsageServerAuth}
+	controllerParty = party{ControllerSecret, mtls.ControllerName, x509.ExtKeyUsageClientAuth}
+	agentParty      = party{AgentSecret, mtls.AgentName, x509.ExtKeyUsageServerAuth}
 )
 
 // ours says whether a Secret is for Manager to write.

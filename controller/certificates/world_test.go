@@ -134,10 +134,10 @@ func understand(now time.Time, agent, controller mtls.PEM) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Verify(c.Chain(), ControllerName, x509.ExtKeyUsageClientAuth, now); err != nil {
+	if err := a.Verify(c.Chain(), mtls.ControllerName, x509.ExtKeyUsageClientAuth, now); err != nil {
 		return err
 	}
-	return c.Verify(a.Chain(), AgentName, x509.ExtKeyUsageServerAuth, now)
+	return c.Verify(a.Chain(), mtls.AgentName, x509.ExtKeyUsageServerAuth, now)
 }
 
 // snapshot is what a Secret holds, to compare.

@@ -17,6 +17,7 @@ type Watcher struct {
 
 	mu      sync.Mutex // guards what follows
 	config  Config
+	text    string // what config was parsed from
 	problem error
 }
 
@@ -36,8 +37,23 @@ func NewWatcher(path string) (*Watcher, error) {
 	if w.config, err = Parse(path, []byte(c.data)); err != nil {
 		return nil, err
 	}
-	w.seen, w.settled = c, c
+	w.seen, w.settled, w.text = c, c, c.data
 	return w, nil
+}
+
+// Resume follows a file that NewWatcher refused for the problem: with the text of an earlier Watcher in use, or with no pool
+// at all where the text is of no use either.
+func Resume(path, text string, problem error) *Watcher {
+	w := &Watcher{path: path, problem: problem}
+	if c, err := Parse(path, []byte(text)); err == nil {
+		w.config, w.text = c, text
+	}
+	if c, err := w.read(); err == nil {
+		w.seen, w.settled = c, c
+	} else {
+		w.seen, w.settled = content{failed: err.Error()}, content{failed: err.Error()}
+	}
+	return w
 }
 
 // Path is the file.
@@ -48,6 +64,13 @@ func (w *Watcher) Config() Config {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.config
+}
+
+// Text is what the last good configuration was read from.
+func (w *Watcher) Text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text
 }
 
 // Problem says why what the file has now is not in use; nil when it is.
@@ -89,7 +112,7 @@ func (w *Watcher) poll() bool {
 	if err == nil {
 		var next Config
 		if next, err = w.accept([]byte(now.data)); err == nil {
-			w.config = next
+			w.config, w.text = next, now.data
 		}
 	}
 	w.problem = err

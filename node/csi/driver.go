@@ -33,7 +33,12 @@ type Driver struct {
 
 // Register adds the driver's services to a server.
 func (d *Driver) Register(s grpc.ServiceRegistrar) {
+	d.RegisterController(s)
+	csi.RegisterNodeServer(s, d)
+}
+
+// RegisterController serves what those who are not on this node may ask for.
+func (d *Driver) RegisterController(s grpc.ServiceRegistrar) {
 	csi.RegisterIdentityServer(s, d)
 	csi.RegisterControllerServer(s, d)
-	csi.RegisterNodeServer(s, d)
 }

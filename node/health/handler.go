@@ -21,10 +21,11 @@ const answerWithin = 5 * time.Second
 type Checks struct {
 	Probe      func(context.Context) error // nil when the driver can be used, ErrNotReady when it answers
 	Registered func() error                // why the kubelet does not know the driver; nil for nobody who should
+	Reachable  func() error                // why controllers cannot reach the driver; nil for nobody who should
 }
 
 // Handler answers 200 or, with the reason as text, 503. LivePath: the process answers, on its CSI socket too; restarting it
-// would not help otherwise. ReadyPath: the driver can be used, and the kubelet knows it.
+// would not help otherwise. ReadyPath: the driver can be used, the kubelet knows it, and controllers can reach it.
 func Handler(c Checks) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+LivePath, answer(c.live))
@@ -40,10 +41,18 @@ func (c Checks) live(ctx context.Context) error {
 }
 
 func (c Checks) ready(ctx context.Context) error {
-	if err := c.Probe(ctx); err != nil || c.Registered == nil {
+	if err := c.Probe(ctx); err != nil {
 		return err
 	}
-	return c.Registered()
+	for _, check := range []func() error{c.Registered, c.Reachable} {
+		if check == nil {
+			continue
+		}
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func answer(check func(context.Context) error) http.Handler {

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/loam-storage/loam/node/capacity"
+)
+
+// troubleInterval is how often the agent looks whether there is something to tell the cluster of; troubleReminder is how
+// often it says the same again, as events are kept for an hour (kube-apiserver --event-ttl).
+const (
+	troubleInterval = 5 * time.Second
+	troubleReminder = 30 * time.Minute
+)
+
+// followCluster does, in the group, what the agent does for the cluster that its node is in.
+func (a *agent) followCluster(ctx context.Context, group *errgroup.Group) {
+	if a.Client == nil {
+		return
+	}
+	publisher := &capacity.Publisher{
+		Client: a.Client, Pools: a.pools, Node: a.NodeID, NodeObject: a.NodeName, Namespace: a.Namespace, Log: a.Log,
+	}
+	group.Go(func() error { return publisher.Run(ctx) })
+	group.Go(func() error { a.tellTroubles(ctx); return nil })
+}
+
+// tellTroubles keeps saying, in events on the node, what a person has to mend, until the context ends.
+func (a *agent) tellTroubles(ctx context.Context) {
+	broadcaster := record.NewBroadcaster()
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.Client.CoreV1().Events("")})
+	defer broadcaster.Shutdown()
+	recorder := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "loam-agent", Host: a.NodeName})
+	// As the kubelet's events, so that `kubectl describe node` shows them: by the name instead of the UID.
+	node := &corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: a.NodeName, UID: types.UID(a.NodeName)}
+
+	tick := time.NewTicker(troubleInterval)
+	defer tick.Stop()
+	told := map[trouble]time.Time{}
+	for ctx.Err() == nil {
+		var tell []trouble
+		tell, told = toTell(a.troubles(), told, time.Now())
+		for _, t := range tell {
+			recorder.Event(node, corev1.EventTypeWarning, t.reason, t.message)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// trouble is something that a person has to mend.
+type trouble struct{ reason, message string }
+
+// troubles are those of now.
+func (a *agent) troubles() []trouble {
+	var all []trouble
+	if problem := a.watcher.Problem(); problem != nil {
+		all = append(all, trouble{"LoamConfigurationNotUsed", "the configuration is not used, the last good one stays: " + problem.Error()})
+	}
+	for _, p := range a.pools.All() {
+		if problem := a.pools.Problem(p.Name); problem != "" {
+			all = append(all, trouble{"LoamPoolNotReady", "pool " + p.Name + ": " + problem})
+		}
+	}
+	return all
+}
+
+// toTell are those to tell of now, and when each of those that there are was told last.
+func toTell(now []trouble, told map[trouble]time.Time, t time.Time) (tell []trouble, next map[trouble]time.Time) {
+	next = map[trouble]time.Time{}
+	for _, one := range now {
+		last, known := told[one]
+		if !known || t.Sub(last) >= troubleReminder {
+			tell, last = append(tell, one), t
+		}
+		next[one] = last
+	}
+	return tell, next
+}
