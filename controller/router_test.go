@@ -431,4 +431,3 @@ func TestReadyOnceServing(t *testing.T) {
 		t.Error("not ready while serving")
 	}
 }
-

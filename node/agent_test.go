@@ -22,6 +22,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/mtls"
 	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/pool"
@@ -33,6 +34,7 @@ type testbed struct {
 	t       *testing.T
 	conn    *grpc.ClientConn
 	health  string // URL
+	remote  string // where controllers are served
 	stopped func() error
 }
 
@@ -51,7 +53,7 @@ func serveTestbed(t *testing.T, kubernetes bool) testbed {
 	socket := filepath.Join(dir, "plugins", Driver, "csi.sock")
 	a := &agent{pools: pools, watcher: watcher, Options: Options{
 		NodeID: "n1", ConfigPath: file, Socket: socket, AdminSocket: admin.SocketBeside(socket), KubeletDir: dir, StateDir: dir,
-		Log: log, Kubernetes: kubernetes, HealthAddress: "127.0.0.1:0",
+		Log: log, Kubernetes: kubernetes, HealthAddress: "127.0.0.1:0", Listen: "127.0.0.1:0", TLSDir: filepath.Join(dir, "tls"),
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := a.open(ctx)
@@ -65,7 +67,7 @@ func serveTestbed(t *testing.T, kubernetes bool) testbed {
 		cancel()
 		_ = group.Wait()
 	})
-	return testbed{a, t, conn, "http://" + l.health.Addr().String(), func() error { cancel(); return group.Wait() }}
+	return testbed{a, t, conn, "http://" + l.health.Addr().String(), l.remote.Addr().String(), func() error { cancel(); return group.Wait() }}
 }
 
 func must(t *testing.T, err error) {
@@ -156,6 +158,7 @@ func TestAgentIsReadyOnceTheKubeletTookIt(t *testing.T) {
 	}
 	_, err = kubelet.NotifyRegistrationStatus(ctx, &registerapi.RegistrationStatus{PluginRegistered: true})
 	must(t, err)
+	newAuthority(t).folder(b.TLSDir, mtls.AgentName)
 	b.wantHealth("/readyz", 200, "ok")
 
 	if err := b.stopped(); err != nil {
@@ -172,6 +175,7 @@ func TestAgentIsReadyOnceTheKubeletTookIt(t *testing.T) {
 func TestStandaloneAgentLeavesTheKubeletAlone(t *testing.T) {
 	b := serveTestbed(t, false)
 	b.up.Store(true)
+	newAuthority(t).folder(b.TLSDir, mtls.AgentName)
 	b.wantHealth("/readyz", 200, "ok")
 	must(t, b.stopped())
 	if _, err := os.Stat(filepath.Dir(b.reg())); !errors.Is(err, os.ErrNotExist) {

@@ -28,7 +28,7 @@ func TestControllerIsToldEverythingByFlags(t *testing.T) {
 		router:     controller.Options{AgentPort: 9750, Namespace: "ns", HealthAddress: ":9751"},
 		kubeconfig: file, log: agentOptions{logLevel: choice{value: "info"}},
 	})
-	if err != nil || got.Client == nil || got.Credentials == nil || got.Log == nil || got.Socket != "/csi/csi.sock" || got.Namespace != "ns" || got.AgentPort != 9750 {
+	if err != nil || got.Client == nil || got.Log == nil || got.Socket != "/csi/csi.sock" || got.Namespace != "ns" || got.AgentPort != 9750 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -47,7 +47,6 @@ func TestControllerThatCannotStartSaysWhy(t *testing.T) {
 		{[]string{"--agent-port", "70000"}, exitUsage, "--agent-port is 70000"},
 		{[]string{"--health-address", "9751"}, exitUsage, "--health-address is \"9751\""},
 		{[]string{"--kubeconfig", dir + "/none"}, exitFailed, dir + "/none"},
-		{[]string{"--kubeconfig", file, "--tls-dir", dir}, exitFailed, dir + "/tls.crt"},
 		{[]string{"--kubeconfig", file, "--health-address", "", "extra"}, exitUsage, "extra"},
 	} {
 		_, stderr, code := loam(t, dir, append([]string{"controller"}, c.args...)...)

@@ -42,16 +42,11 @@ func NewWatcher(path string) (*Watcher, error) {
 }
 
 // Resume follows a file that NewWatcher refused for the problem: with the text of an earlier Watcher in use, or with no pool
-// at all where the text is of no use either.
+// at all where the text is of no use either. Run tells of the file again, as it may have been mended meanwhile.
 func Resume(path, text string, problem error) *Watcher {
 	w := &Watcher{path: path, problem: problem}
 	if c, err := Parse(path, []byte(text)); err == nil {
 		w.config, w.text = c, text
-	}
-	if c, err := w.read(); err == nil {
-		w.seen, w.settled = c, c
-	} else {
-		w.seen, w.settled = content{failed: err.Error()}, content{failed: err.Error()}
 	}
 	return w
 }

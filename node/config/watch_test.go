@@ -187,3 +187,36 @@ func TestWatcherNeedsAGoodFileToStartWith(t *testing.T) {
 		t.Error("started with a bad file")
 	}
 }
+
+func TestWatcherResumesWithWhatWasGoodBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte("pools: [{}]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, problem := NewWatcher(path)
+		for text, pools := range map[string]int{"": 0, "pools: oops\n": 0, "pools:\n- {name: fast, devices: {paths: [/dev/a]}}\n": 1} {
+			w := Resume(path, text, problem)
+			if w.Problem() != problem || len(w.Config().Pools) != pools || (pools > 0) != (w.Text() == text && text != "") {
+				t.Errorf("%q: %v, %+v, %q", text, w.Problem(), w.Config(), w.Text())
+			}
+		}
+
+		w := Resume(path, "pools:\n- {name: fast, devices: {paths: [/dev/a]}}\n", problem)
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		var told []error
+		done.Go(func() { w.Run(ctx, interval, func(_ Config, problem error) { told = append(told, problem) }) })
+		time.Sleep(3 * interval)
+		mended := "pools:\n- {name: fast, devices: {paths: [/dev/a, /dev/b]}}\n"
+		if err := os.WriteFile(path, []byte(mended), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * interval)
+		cancel()
+		done.Wait()
+		if len(told) != 2 || told[0] == nil || told[1] != nil || w.Text() != mended || w.Problem() != nil {
+			t.Errorf("told %v; in use: %q, %v", told, w.Text(), w.Problem())
+		}
+	})
+}
