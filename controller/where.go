@@ -52,7 +52,8 @@ func parseWhere(req *csi.CreateVolumeRequest) (where, error) {
 		return where{}, err
 	}
 	if !w.anywhere && !slices.Contains(slices.Concat(w.preferred, w.others), id.Node) {
-		return where{}, refuse(codes.InvalidArgument, "%s and accessibility_requirements contradict each other: the source %s is on node %s, a copy has to be there, too, and only %v was allowed",
+		// RESOURCE_EXHAUSTED has the pod scheduled anew: kube-scheduler does not know where a source is.
+		return where{}, refuse(codes.ResourceExhausted, "%s and accessibility_requirements contradict each other: the source %s is on node %s, a copy has to be there, too, and only %v was allowed",
 			field, id, id.Node, slices.Concat(w.preferred, w.others))
 	}
 	return where{preferred: []string{id.Node}}, nil

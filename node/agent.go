@@ -111,6 +111,9 @@ func (o Options) observe(c lvm.Command) {
 // keepUp brings the pools up, and then wipes what is to be wiped and follows the configuration and the disks until the
 // context ends.
 func (a *agent) keepUp(ctx context.Context) error {
+	if a.Client != nil {
+		a.pools.SetLabels(nonNil(nil)) // not known yet; until then no disk is taken by labels
+	}
 	a.pools.BringUp(ctx, a.watcher.Config())
 	if ctx.Err() != nil {
 		return nil

@@ -2,21 +2,25 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/loam-storage/loam/node/capacity"
+	"github.com/loam-storage/loam/node/config"
 )
 
-// troubleInterval is how often the agent looks whether there is something to tell the cluster of; troubleReminder is how
+// labelInterval is how often the node's labels are asked for. troubleInterval is how often the agent looks whether there is something to tell the cluster of; troubleReminder is how
 // often it says the same again, as events are kept for an hour (kube-apiserver --event-ttl).
 const (
+	labelInterval   = 30 * time.Second
 	troubleInterval = 5 * time.Second
 	troubleReminder = 30 * time.Minute
 )
@@ -31,6 +35,38 @@ func (a *agent) followCluster(ctx context.Context, group *errgroup.Group) {
 	}
 	group.Go(func() error { return publisher.Run(ctx) })
 	group.Go(func() error { a.tellTroubles(ctx); return nil })
+	group.Go(func() error { a.followLabels(ctx); return nil })
+}
+
+// followLabels keeps the pools told of the node's labels while some of them choose nodes by labels, until the context ends.
+// Of a question every half a minute, which the API server answers from memory, 5,000 nodes need fewer resources than of a
+// watch each.
+func (a *agent) followLabels(ctx context.Context) {
+	tick := time.NewTicker(labelInterval)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if slices.ContainsFunc(a.pools.All(), func(p config.Pool) bool { return len(p.Nodes) > 0 }) {
+			node, err := a.Client.CoreV1().Nodes().Get(ctx, a.NodeName, metav1.GetOptions{ResourceVersion: "0"})
+			switch {
+			case err == nil:
+				a.pools.SetLabels(nonNil(node.Labels))
+			case ctx.Err() == nil:
+				a.Log.WarnContext(ctx, "this node's labels are not known; disks for pools that choose nodes by them wait", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// nonNil is the labels of a node in Kubernetes, also where it has none.
+func nonNil(labels map[string]string) map[string]string {
+	if labels == nil {
+		return map[string]string{}
+	}
+	return labels
 }
 
 // tellTroubles keeps saying, in events on the node, what a person has to mend, until the context ends.

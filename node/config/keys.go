@@ -113,7 +113,7 @@ var keys = []Key{
 		set: setWipe, get: func(p Pool) []string { return []string{string(p.Wipe)} },
 	}, {
 		Path: "pools[].nodes", Expects: "labels as Kubernetes has them: names, with an optional prefix, and values of at most 63 of a-z, A-Z, 0-9, - _ and .", shape: labels,
-		Meaning: "Labels that a node must have for the pool to be there. Absent: every node.",
+		Meaning: "Labels that a node must have for the pool to take disks of it. Absent: every node.",
 		set:     setLabel, get: nodeLabels,
 	},
 }

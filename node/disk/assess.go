@@ -48,7 +48,7 @@ func (s Survey) assess(d Inspected, groups []Group) Verdict {
 	if i := slices.IndexFunc(groups, ours); i >= 0 {
 		return Verdict{State: Taken, Pool: groups[i].Pool, VolumeGroup: vg.Name}
 	}
-	c := choose(s.Pools, d.Disk)
+	c := choose(s.Pools, s.Labels, d.Disk)
 	v := Verdict{State: Refused, Pool: c.pool, VolumeGroup: vg.Name, Reasons: c.reasons}
 	v.Reasons = append(v.Reasons, s.company(d)...)
 	v.Reasons = append(v.Reasons, use(d)...)

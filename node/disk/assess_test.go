@@ -219,3 +219,30 @@ func TestFreeIsOnlyWhatIsNamedBlankAndUnheld(t *testing.T) {
 		t.Error("no disk was ever free")
 	}
 }
+
+func TestPoolsChooseNodesByLabels(t *testing.T) {
+	chosen := pools(t, "- {name: fast, devices: {paths: [/dev/sd*]}, nodes: {disktype: nvme}}\n")
+	existing := lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg("loam-fast", "ours", "/dev/sda")}}
+	for _, c := range []struct {
+		name   string
+		labels map[string]string
+		state  State
+		reason string
+	}{
+		{"no Kubernetes", nil, Free, ""},
+		{"labels not known, or none", map[string]string{}, Refused, "pool fast takes disks of nodes with the labels disktype=nvme, and this node lacks them"},
+		{"another value", map[string]string{"disktype": "hdd"}, Refused, "pool fast takes disks of nodes with the labels disktype=nvme, and this node lacks them"},
+		{"that label", map[string]string{"disktype": "nvme", "zone": "a"}, Free, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Survey{Disks: []Inspected{a("/dev/sda", pv("pv of /dev/sda")), a("/dev/sdb")}, Pools: chosen, Report: existing, Labels: c.labels}
+			verdicts := Assess(s)
+			if verdicts[0].State != Taken {
+				t.Errorf("a disk of the pool is %+v", verdicts[0])
+			}
+			if v := verdicts[1]; v.State != c.state || v.Reason() != c.reason {
+				t.Errorf("a blank disk is %v, %q; want %v, %q", v.State, v.Reason(), c.state, c.reason)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -26,7 +27,10 @@ func matches(pattern, name string) bool {
 }
 
 // unfit says why a pool that names a disk does not take it; "" when it does.
-func unfit(p config.Pool, d Disk) string {
+func unfit(p config.Pool, labels map[string]string, d Disk) string {
+	if labels != nil && !p.Selects(labels) {
+		return fmt.Sprintf("pool %s takes disks of nodes with the labels %s, and this node lacks them", p.Name, selector(p.Nodes))
+	}
 	for _, pattern := range p.Devices.Exclude {
 		if slices.ContainsFunc(d.names(), func(name string) bool { return matches(pattern, name) }) {
 			return fmt.Sprintf("excluded by %q of pool %s", pattern, p.Name)
@@ -46,6 +50,15 @@ func unfit(p config.Pool, d Disk) string {
 	return ""
 }
 
+// selector writes labels as Kubernetes does.
+func selector(labels map[string]string) string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, key+"="+labels[key])
+	}
+	return strings.Join(all, ",")
+}
+
 // choice is what the configuration says of a disk.
 type choice struct {
 	pool    string   // the first that takes it; else the first that names it; "" for none
@@ -55,13 +68,13 @@ type choice struct {
 }
 
 // choose decides in the order of the configuration.
-func choose(pools []config.Pool, d Disk) choice {
+func choose(pools []config.Pool, labels map[string]string, d Disk) choice {
 	var c choice
 	for _, p := range pools {
 		if !named(p, d) {
 			continue
 		}
-		why := unfit(p, d)
+		why := unfit(p, labels, d)
 		switch {
 		case why != "":
 			c.reasons = append(c.reasons, why)

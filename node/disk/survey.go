@@ -19,6 +19,7 @@ type Survey struct {
 	Disks  []Inspected
 	Pools  []config.Pool
 	Report lvm.Report
+	Labels map[string]string // of this node in Kubernetes; nil: there is no Kubernetes, and pools are for every node
 }
 
 // Candidates are the devices to survey: those with the label of a physical volume, whosever it is. Not among them are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/loam-storage/loam/node/config"
@@ -48,10 +49,24 @@ func (p *Pools) LookAgain(ctx context.Context) {
 		}
 		return
 	}
-	if disk.Same(seen, p.seen) && !p.troubled() {
+	if disk.Same(seen, p.seen) && !p.troubled() && maps.Equal(p.lookedWith, p.nodeLabels()) {
 		return
 	}
 	p.look(ctx)
+}
+
+// SetLabels says which labels the node has in Kubernetes, by which pools choose nodes to take disks of; nil, as long as nobody
+// says, is a node without Kubernetes, which every pool may be on. The next LookAgain heeds it.
+func (p *Pools) SetLabels(labels map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.labels = labels
+}
+
+func (p *Pools) nodeLabels() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.labels
 }
 
 func (p *Pools) isUp(name string) bool {
@@ -102,7 +117,8 @@ func (p *Pools) survey(ctx context.Context) (disk.Survey, error) {
 	if err != nil {
 		return disk.Survey{}, err
 	}
-	s := disk.Survey{Disks: seen, Pools: p.All(), Report: report}
+	s := disk.Survey{Disks: seen, Pools: p.All(), Report: report, Labels: p.nodeLabels()}
+	p.lookedWith = s.Labels
 	p.own(s)
 	return s, nil
 }

@@ -31,14 +31,16 @@ type Pools struct {
 	scanner disk.Scanner
 
 	// Of the one goroutine that brings pools up, as of its last look:
-	seen    []disk.Inspected
-	members []string // disks of our groups
+	seen       []disk.Inspected
+	members    []string          // disks of our groups
+	lookedWith map[string]string // the node's labels
 
 	wipe    chan struct{} // a thick volume waits to be wiped
 	changed chan struct{} // see Changed
 
 	mu       sync.Mutex // guards what follows
 	config   config.Config
+	labels   map[string]string        // of the node; see SetLabels
 	locks    map[string]chan struct{} // by volume group: full while held
 	owned    map[string]string        // UUIDs of our volume groups, by name
 	known    map[string]Volume        // by logical volume name: where it was last seen
