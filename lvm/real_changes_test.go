@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 func TestEachOperationIsOneProcess(t *testing.T) {
@@ -133,8 +134,11 @@ func TestChangesAreFlushedToTheDisk(t *testing.T) {
 	}
 }
 
+// LVM tries for five seconds each time, in case that somebody only looks at the volume.
 func TestOpenVolumeIsNotRemoved(t *testing.T) {
-	r := start(t, lvm.Options{})
+	t.Parallel()
+	r := &machine{t, lvm.New(lvm.Options{}), []string{lvmtest.RequireLastDisk(t)}}
+	r.l.SetDevices(r.devices)
 	r.smallPool()
 	r.must(r.l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "b", Size: 40 * lvm.MiB}))
 	release := r.open("a")

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRealLVM(t *testing.T) {
+	t.Parallel() // with TestOpenVolumeIsNotRemoved
 	lvmtest.Run(t, func(t *testing.T) (lvmtest.LVM, []string) {
 		return open(t, lvm.Options{ConfigDir: t.TempDir()})
 	})

@@ -1,13 +1,10 @@
 package lvmtest
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/loam-storage/loam/lvm"
 )
 
 // DisksEnv names blank disks for tests, separated by commas, as `go run ./test/guest --disks=…` sets it.
@@ -24,15 +21,33 @@ const ends = 2 << 20
 // which works if nothing is open or mounted by then.
 func RequireDisks(t testing.TB, n int) []string {
 	t.Helper()
-	named := os.Getenv(DisksEnv)
-	if named == "" {
+	return blank(t, named(t, n)[:n:n])
+}
+
+// RequireLastDisk is RequireDisks for the last disk alone, of four at least, so that a test that mostly waits can run in
+// parallel with one that wants up to three.
+func RequireLastDisk(t testing.TB) string {
+	t.Helper()
+	all := named(t, 4)
+	return blank(t, all[len(all)-1:])[0]
+}
+
+// named are all disks, n at least.
+func named(t testing.TB, n int) []string {
+	t.Helper()
+	list := os.Getenv(DisksEnv)
+	if list == "" {
 		missing(t, "needs root, device-mapper and %d disks to destroy, named in %s: run it with `go test -exec` in test/guest", n, DisksEnv)
 	}
-	disks := strings.Split(named, ",")
+	disks := strings.Split(list, ",")
 	if len(disks) < n {
 		missing(t, "needs %d disks to destroy; %s names %d", n, DisksEnv, len(disks))
 	}
-	disks = disks[:n:n]
+	return disks
+}
+
+func blank(t testing.TB, disks []string) []string {
+	t.Helper()
 	for _, d := range disks {
 		if err := wipe(d); err != nil {
 			t.Fatalf("make a test disk blank: %v", err)
@@ -49,30 +64,6 @@ func missing(t testing.TB, format string, args ...any) {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)
-}
-
-// release removes every volume on the disks, so that the kernel holds them no more.
-func release(t testing.TB, disks []string) {
-	l := lvm.New(lvm.Options{})
-	if l.Available() != nil {
-		return
-	}
-	l.SetDevices(disks)
-	report, err := l.Report(context.Background())
-	if err != nil {
-		t.Errorf("clean up after the test: %v", err)
-	}
-	for _, vg := range report.VolumeGroups {
-		var names []string
-		for _, lv := range vg.LVs {
-			if !lv.Hidden && lv.Segment != lvm.Thin { // thin volumes go with their pool
-				names = append(names, lv.Name)
-			}
-		}
-		if err := l.Remove(vg.Name, names...); err != nil {
-			t.Errorf("clean up after the test: %v", err)
-		}
-	}
 }
 
 // wipe zeroes both ends of a block device.

@@ -15,32 +15,37 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
-const thinGroup = "loam-filesystem"
 
 // thinPool is a thin pool on a blank disk, from which it makes volumes that are larger than the disk.
-type thinPool struct{ *lvm.LVM }
+type thinPool struct {
+	*lvm.LVM
+	group string
+}
 
-func newThinPool(t *testing.T) thinPool {
+func newThinPool(t *testing.T, disk string) thinPool {
 	t.Helper()
-	disk := oneDisk(t)
+	group := groupOn(disk)
 	l := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
 	if err := l.Available(); err != nil {
 		t.Fatal(err)
 	}
 	l.SetDevices([]string{disk})
-	err := l.CreateGroup(lvm.CreateGroup{Name: thinGroup, Devices: []string{disk}})
+	err := l.CreateGroup(lvm.CreateGroup{Name: group, Devices: []string{disk}})
 	if err == nil {
-		err = l.CreatePool(lvm.CreatePool{VG: thinGroup, Name: "pool", Size: 800 * lvm.MiB, MetadataSize: 8 * lvm.MiB, ChunkSize: 64 * lvm.KiB})
+		err = l.CreatePool(lvm.CreatePool{VG: group, Name: "pool", Size: 800 * lvm.MiB, MetadataSize: 8 * lvm.MiB, ChunkSize: 64 * lvm.KiB})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return thinPool{l}
+	return thinPool{l, group}
 }
+
+// groupOn is the name of the volume group on a disk: tests on different disks run in parallel.
+func groupOn(disk string) string { return "loam-" + filepath.Base(disk) }
 
 func (p thinPool) create(t *testing.T, name string, size lvm.Bytes) string {
 	t.Helper()
-	if err := p.CreateThin(lvm.CreateThin{VG: thinGroup, Pool: "pool", Name: name, Size: size}); err != nil {
+	if err := p.CreateThin(lvm.CreateThin{VG: p.group, Pool: "pool", Name: name, Size: size}); err != nil {
 		t.Fatal(err)
 	}
 	return p.device(t, name).Path
@@ -48,7 +53,7 @@ func (p thinPool) create(t *testing.T, name string, size lvm.Bytes) string {
 
 func (p thinPool) device(t *testing.T, name string) lvm.Device {
 	t.Helper()
-	d, err := p.Device(thinGroup, name)
+	d, err := p.Device(p.group, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +70,7 @@ func TestRealNewFileSystemAllocatesLittleOfAThinPool(t *testing.T) {
 		most lvm.Bytes
 	}{{Ext4, 10 * lvm.MiB}, {XFS, 70 * lvm.MiB}} {
 		t.Run(string(c.kind), func(t *testing.T) {
-			p := newThinPool(t)
+			p := newThinPool(t, oneDisk(t))
 			device := p.create(t, "v", 10*lvm.GiB)
 			uuid := made(t, device, c.kind)
 			mapped := p.device(t, "v").Mapped
@@ -81,8 +86,10 @@ func TestRealNewFileSystemAllocatesLittleOfAThinPool(t *testing.T) {
 }
 
 // TestRealMountedExt4DoesNotFillItsInodeTablesOnAThinPool compares with what the kernel does unless told not to.
+// It mostly waits for the kernel.
 func TestRealMountedExt4DoesNotFillItsInodeTablesOnAThinPool(t *testing.T) {
-	p := newThinPool(t)
+	t.Parallel()
+	p := newThinPool(t, lvmtest.RequireLastDisk(t))
 	m := root(t)
 	names := []string{"written", "left"}
 	devices, targets, before := map[string]string{}, map[string]string{}, map[string]lvm.Bytes{}
@@ -127,19 +134,20 @@ func (p thinPool) settled(t *testing.T, names ...string) map[string]lvm.Bytes {
 }
 
 func TestRealGrowFollowsAThinVolumeTwentyfold(t *testing.T) {
+	t.Parallel() // with TestRealMountedExt4DoesNotFillItsInodeTablesOnAThinPool
 	for _, c := range []struct {
 		kind     Type
 		from, to lvm.Bytes
 	}{{Ext4, MinimumSize(Ext4), 20 * MinimumSize(Ext4)}, {Ext4, 512 * lvm.MiB, 10 * lvm.GiB}, {XFS, MinimumSize(XFS), 20 * MinimumSize(XFS)}} {
 		t.Run(string(c.kind)+" of "+c.from.String(), func(t *testing.T) {
-			p := newThinPool(t)
+			p := newThinPool(t, oneDisk(t))
 			m := root(t)
 			device := p.create(t, "v", c.from)
 			target := m.staged(t, device, c.kind)
 			write(t, filepath.Join(target, "file"), "x")
 			grow := GrowRequest{Device: device, MountPoint: target, Type: c.kind}
 			m.assertFull(t, grow)
-			if err := p.Extend(thinGroup, "v", c.to); err != nil {
+			if err := p.Extend(p.group, "v", c.to); err != nil {
 				t.Fatal(err)
 			}
 			if err := Grow(context.Background(), grow); err != nil {
@@ -156,7 +164,7 @@ func TestRealGrowFollowsAThinVolumeTwentyfold(t *testing.T) {
 
 // TestRealGrowWritesNoInodeTablesOnAThinPool: what the kernel writes of itself when 1 GiB grows to 100 is 1.6 GiB.
 func TestRealGrowWritesNoInodeTablesOnAThinPool(t *testing.T) {
-	p := newThinPool(t)
+	p := newThinPool(t, oneDisk(t))
 	m := root(t)
 	device := p.create(t, "v", lvm.GiB)
 	made(t, device, Ext4)
@@ -164,7 +172,7 @@ func TestRealGrowWritesNoInodeTablesOnAThinPool(t *testing.T) {
 	grow := GrowRequest{Device: device, MountPoint: target, Type: Ext4}
 	for _, to := range []lvm.Bytes{10 * lvm.GiB, 100 * lvm.GiB, lvm.TiB} {
 		before := p.device(t, "v").Mapped
-		if err := p.Extend(thinGroup, "v", to); err != nil {
+		if err := p.Extend(p.group, "v", to); err != nil {
 			t.Fatal(err)
 		}
 		if err := Grow(context.Background(), grow); err != nil {
@@ -191,14 +199,14 @@ func TestRealWipeLeavesNothingAndSparesWhatIsMounted(t *testing.T) {
 	disks := lvmtest.RequireDisks(t, 1)
 	l := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
 	l.SetDevices(disks)
-	err := l.CreateGroup(lvm.CreateGroup{Name: thinGroup, Devices: disks})
+	err := l.CreateGroup(lvm.CreateGroup{Name: groupOn(disks[0]), Devices: disks})
 	if err == nil {
-		err = l.CreateThick(lvm.CreateThick{VG: thinGroup, Name: "v", Size: 100 * lvm.MiB})
+		err = l.CreateThick(lvm.CreateThick{VG: groupOn(disks[0]), Name: "v", Size: 100 * lvm.MiB})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	device := thinPool{l}.device(t, "v").Path
+	device := thinPool{l, groupOn(disks[0])}.device(t, "v").Path
 	m := root(t)
 	target := m.staged(t, device, Ext4)
 	if err := Zero(context.Background(), device); err == nil {
