@@ -15,7 +15,6 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
-
 // thinPool is a thin pool on a blank disk, from which it makes volumes that are larger than the disk.
 type thinPool struct {
 	*lvm.LVM
