@@ -46,6 +46,10 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	go test -race ./...
 	$(STATIC) LOAM_REQUIRED=1 go test -count=1 -timeout 25m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
+.PHONY: chart
+chart: tools ## tests of the Helm chart and the manifests; the first time it builds Helm, which takes minutes
+	LOAM_REQUIRED=1 go test -count=1 ./deploy/...
+
 .PHONY: lint
 lint: tools ## the linters, with the import fence
 	go run $(LINTER) run
@@ -86,3 +90,7 @@ programs: tools
 .PHONY: manifests
 manifests: tools ## deploy/manifests, rendered from the Helm chart
 	go run ./deploy/render
+
+.PHONY: image
+image: programs ## bin/loam.tar, the container image, out of Debian's packages; no container engine is needed
+	go run ./deploy/image

@@ -6,6 +6,8 @@
 // the connections. What is decided is pure: where.go (topologies to nodes), survey.go (the order of nodes), page.go and
 // token.go (lists), pod.go (a node's agent).
 //
+// Beside the router, adviser.go tells people in events what keeps claims from being placed; advice.go (pure) decides that.
+//
 // It keeps no record: what is true about a volume is in LVM on its node. All that it remembers is which creations it has
 // not heard the end of (attempts.go), and losing that loses no data. It never retries on its own, never changes an agent's
 // answer, and never writes to Kubernetes but events.

@@ -25,11 +25,18 @@ type helm struct {
 	chart  string
 }
 
+func helmIn(root string) string { return filepath.Join(root, ".cache", "helm", helmVersion, "helm") }
+
+func hasHelm(root string) bool {
+	_, err := os.Stat(helmIn(root))
+	return err == nil
+}
+
 // findHelm finds Helm in .cache, or builds it there, which takes minutes once. Several may call it at the same time.
 func findHelm(ctx context.Context, root string) (helm, error) {
 	dir := filepath.Join(root, ".cache", "helm")
-	h := helm{binary: filepath.Join(dir, helmVersion, "helm"), chart: filepath.Join(root, "deploy", "helm", "loam")}
-	if _, err := os.Stat(h.binary); err == nil {
+	h := helm{binary: helmIn(root), chart: filepath.Join(root, "deploy", "helm", "loam")}
+	if hasHelm(root) {
 		return h, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -40,7 +47,7 @@ func findHelm(ctx context.Context, root string) (helm, error) {
 		return h, err
 	}
 	defer unlock()
-	if _, err := os.Stat(h.binary); err == nil {
+	if hasHelm(root) {
 		return h, nil // somebody else built it meanwhile
 	}
 	return h, build(ctx, filepath.Dir(h.binary))
