@@ -79,3 +79,8 @@ programs: tools
 	@[ -e bin ] || echo "building bin/loam, bin/guest and bin/demo; the first time takes a while" >&2
 	@stamp=auto; git rev-parse HEAD >/dev/null 2>&1 || stamp=false; \
 		$(STATIC) go build -buildvcs=$$stamp -o bin/ ./cmd/loam ./test/guest ./test/demo
+
+##@ What a release needs
+.PHONY: manifests
+manifests: tools ## deploy/manifests, rendered from the Helm chart
+	go run ./deploy/render

@@ -17,6 +17,7 @@ type operator struct {
 	options Options
 	pools   *pool.Pools
 	config  *config.Watcher
+	up      func() bool // the pools were brought up once
 }
 
 // Info implements admin.Source.
@@ -29,6 +30,9 @@ func (o operator) Info() admin.Info {
 
 // Disks implements admin.Source: what the last look at the disks found.
 func (o operator) Disks(context.Context) ([]admin.Disk, error) {
+	if !o.up() {
+		return nil, admin.ErrStarting
+	}
 	var all []admin.Disk
 	for _, v := range o.pools.Verdicts() {
 		d := admin.Disk{
@@ -42,11 +46,17 @@ func (o operator) Disks(context.Context) ([]admin.Disk, error) {
 
 // Pools implements admin.Source.
 func (o operator) Pools(ctx context.Context) ([]admin.Pool, error) {
+	var all []admin.Pool
+	if !o.up() {
+		for _, p := range o.pools.All() {
+			all = append(all, admin.Pool{Name: p.Name, Type: string(p.Type), VolumeGroup: p.VolumeGroup, Problem: admin.ErrStarting.Error()})
+		}
+		return all, nil
+	}
 	report, err := o.pools.Report(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []admin.Pool
 	for _, p := range o.pools.All() {
 		all = append(all, describePool(p, report, o.pools.Problem(p.Name)))
 	}
@@ -85,6 +95,9 @@ func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
 
 // Volumes implements admin.Source.
 func (o operator) Volumes(ctx context.Context) ([]admin.Volume, error) {
+	if !o.up() {
+		return nil, admin.ErrStarting
+	}
 	report, err := o.pools.Report(ctx)
 	if err != nil {
 		return nil, err
@@ -107,7 +120,7 @@ func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
 	a := admin.Volume{
 		ID: volume.ID{Node: o.options.NodeID, LV: v.LV.Name}.String(), Name: v.Record.Name, LV: v.LV.Name,
 		Kind: admin.Kind(v.Record.Kind), Pool: v.Pool, VolumeGroup: v.Group, Size: v.LV.Size, Used: v.LV.Size,
-		FS: v.Record.FS, Claim: v.Record.Claim, Source: v.Record.Source, Created: v.LV.Created, Active: v.LV.Active, Health: health(v),
+		FS: v.Record.FS, Claim: v.Record.Claim, Source: v.Record.Source, Created: v.LV.Created, Active: v.LV.Active, Health: healthOf(v),
 	}
 	if v.LV.Segment == lvm.Thin {
 		a.Used = v.LV.Mapped
@@ -126,8 +139,8 @@ func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
 	return a, err
 }
 
-// health says what is wrong with a volume, as far as LVM knows.
-func health(v pool.Volume) string {
+// healthOf says what is wrong with a volume, as far as LVM knows.
+func healthOf(v pool.Volume) string {
 	switch {
 	case v.LV.Suspended:
 		return "suspended: whoever reads or writes it hangs"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,9 @@ import (
 	"github.com/loam-storage/loam/node"
 	"github.com/loam-storage/loam/node/admin"
 )
+
+// kubeletDir is the kubelet's folder unless it was told of another (kubelet --root-dir).
+const kubeletDir = "/var/lib/kubelet"
 
 // agentOptions are the flags of `loam agent` that are not the node's as they stand.
 type agentOptions struct {
@@ -33,24 +37,37 @@ finishes. A second signal ends it at once, but not the LVM command that it may h
 
 It serves CSI on a unix socket, and the other commands of loam on admin.sock beside it.
 Disks are taken and pools made as the configuration says, also when that changes. It must
-run as root.`,
+run as root.
+
+With --kubernetes it registers with this node's kubelet. Unless told otherwise, it then has
+the name in NODE_NAME (from the downward API), and serves CSI on
+plugins/loam.storage/csi.sock below the kubelet's directory.`,
 		Example: "  loam agent --config /etc/loam/config.yaml",
 		Args:    words(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runAgent(cmd.Context(), o, cmd.Flags().Changed("socket"))
 		},
 	}
+	a.agentFlags(cmd, &o)
+	return cmd
+}
+
+func (a *app) agentFlags(cmd *cobra.Command, o *agentOptions) {
 	f := cmd.Flags()
 	f.StringVar(&o.node.ConfigPath, "config", a.env("LOAM_CONFIG", "/etc/loam/config.yaml"), "configuration `FILE` ($LOAM_CONFIG)")
 	f.StringVar(&o.node.NodeID, "node-id", a.env("LOAM_NODE_ID", ""), "`NAME` of this node ($LOAM_NODE_ID) (default: the host's)")
-	f.StringVar(&o.node.KubeletDir, "kubelet-dir", a.env("LOAM_KUBELET_DIR", "/"), "mount only beneath this `DIRECTORY` ($LOAM_KUBELET_DIR)")
+	f.BoolVar(&o.node.Kubernetes, "kubernetes", a.getenv("KUBERNETES_SERVICE_HOST") != "",
+		"serve this node's kubelet; the default in a pod, where --kubernetes=false undoes it")
+	f.StringVar(&o.node.KubeletDir, "kubelet-dir", a.env("LOAM_KUBELET_DIR", ""),
+		"mount only beneath this `DIRECTORY` ($LOAM_KUBELET_DIR) (default: \"/\", with --kubernetes \""+kubeletDir+"\")")
+	f.StringVar(&o.node.HealthAddress, "health-address", a.env("LOAM_HEALTH_ADDRESS", ""),
+		"`HOST:PORT` for /healthz and /readyz over HTTP ($LOAM_HEALTH_ADDRESS) (default: none)")
 	f.StringVar(&o.node.StateDir, "state-dir", a.env("LOAM_STATE_DIR", "/var/lib/loam"), "`DIRECTORY` for the agent's own files ($LOAM_STATE_DIR)")
 	f.Var(&o.logFormat, "log-format", "how to write the log")
 	f.Var(&o.logLevel, "log-level", "what to write of it")
 	for name, c := range map[string]*choice{"log-format": &o.logFormat, "log-level": &o.logLevel} {
 		must(cmd.RegisterFlagCompletionFunc(name, c.complete))
 	}
-	return cmd
 }
 
 func (a *app) env(key, fallback string) string { return cmp.Or(a.getenv(key), fallback) }
@@ -67,27 +84,58 @@ func (a *app) runAgent(ctx context.Context, o agentOptions, socketGiven bool) er
 	return nil
 }
 
-// nodeOptions completes what the flags say. The socket may also come from the CSI orchestrator (CSI spec, "Configuration and
-// Operation": CSI_ENDPOINT), where nobody said it more plainly.
-func (a *app) nodeOptions(o agentOptions, socketGiven bool) (node.Options, error) {
-	n := o.node
-	n.Socket, n.Log = a.socket, newLog(a.stderr, o)
-	if endpoint := a.getenv("CSI_ENDPOINT"); endpoint != "" && !socketGiven && a.getenv("LOAM_SOCKET") == "" {
-		path, ok := strings.CutPrefix(endpoint, "unix://")
-		if !ok || !strings.HasPrefix(path, "/") {
-			return n, usage("CSI_ENDPOINT is %q, and only unix:///PATH is served", endpoint)
+// nodeOptions completes what the flags say.
+func (a *app) nodeOptions(o agentOptions, socketGiven bool) (n node.Options, err error) {
+	n = o.node
+	n.Log = newLog(a.stderr, o)
+	if n.KubeletDir == "" {
+		n.KubeletDir = "/"
+		if n.Kubernetes {
+			n.KubeletDir = kubeletDir
 		}
-		n.Socket = path
+	}
+	if n.Socket, err = a.agentSocket(n, socketGiven); err != nil {
+		return n, err
 	}
 	n.AdminSocket = admin.SocketBeside(n.Socket)
-	if n.NodeID == "" {
-		hostname, err := os.Hostname()
-		if err != nil {
-			return n, refuse("this host has no name: give the node one with --node-id (%w)", err)
-		}
-		n.NodeID = hostname
+	n.NodeID, err = a.nodeID(n)
+	return n, err
+}
+
+// agentSocket is where to serve CSI. It may also come from the CSI orchestrator (CSI spec, "Configuration and Operation":
+// CSI_ENDPOINT), where nobody said it more plainly.
+func (a *app) agentSocket(n node.Options, given bool) (string, error) {
+	if given || a.getenv("LOAM_SOCKET") != "" {
+		return a.socket, nil
 	}
-	return n, nil
+	if endpoint := a.getenv("CSI_ENDPOINT"); endpoint != "" {
+		path, ok := strings.CutPrefix(endpoint, "unix://")
+		if !ok || !strings.HasPrefix(path, "/") {
+			return "", usage("CSI_ENDPOINT is %q, and only unix:///PATH is served", endpoint)
+		}
+		return path, nil
+	}
+	if n.Kubernetes {
+		return filepath.Join(n.KubeletDir, "plugins", node.Driver, "csi.sock"), nil
+	}
+	return a.socket, nil
+}
+
+// nodeID names the node. In a pod the host's name is the pod's, which is another one after each restart.
+func (a *app) nodeID(n node.Options) (string, error) {
+	switch {
+	case n.NodeID != "":
+		return n.NodeID, nil
+	case n.Kubernetes && a.getenv("NODE_NAME") == "":
+		return "", usage("with --kubernetes, NODE_NAME (spec.nodeName, from the downward API) or --node-id must name the node")
+	case n.Kubernetes:
+		return a.getenv("NODE_NAME"), nil
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return "", refuse("this host has no name: give the node one with --node-id (%w)", err)
+	}
+	return hostname, nil
 }
 
 func newLog(w io.Writer, o agentOptions) *slog.Logger {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/loam-storage/loam/node"
 )
 
@@ -49,11 +51,66 @@ func TestNodeIsNamedAsItsHostUnlessTold(t *testing.T) {
 	if err != nil {
 		t.Skipf("this host has no name: %v", err)
 	}
-	for given, want := range map[string]string{"": hostname, "n1": "n1"} {
-		a := &app{stderr: io.Discard, getenv: func(string) string { return "" }}
-		got, err := a.nodeOptions(agentOptions{node: node.Options{NodeID: given}, logLevel: choice{value: "info"}}, false)
-		if err != nil || got.NodeID != want {
-			t.Errorf("--node-id %q: node %q, %v; want %q", given, got.NodeID, err, want)
+	for _, c := range []struct {
+		given      string
+		kubernetes bool
+		downward   string // NODE_NAME
+		want       string
+		fails      bool
+	}{
+		{want: hostname},
+		{given: "n1", want: "n1"},
+		{downward: "k1", want: hostname},
+		{kubernetes: true, downward: "k1", want: "k1"},
+		{kubernetes: true, downward: "k1", given: "n1", want: "n1"},
+		{kubernetes: true, fails: true}, // the host's name would be the pod's
+	} {
+		a := &app{stderr: io.Discard, getenv: func(key string) string { return map[string]string{"NODE_NAME": c.downward}[key] }}
+		o := agentOptions{node: node.Options{NodeID: c.given, Kubernetes: c.kubernetes}, logLevel: choice{value: "info"}}
+		got, err := a.nodeOptions(o, false)
+		if (err != nil) != c.fails || !c.fails && got.NodeID != c.want {
+			t.Errorf("%+v: node %q, %v", c, got.NodeID, err)
+		}
+	}
+}
+
+func TestKubernetesChangesDefaultsOnly(t *testing.T) {
+	const inPod = "KUBERNETES_SERVICE_HOST"
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		want node.Options
+	}{
+		"standalone": {want: node.Options{KubeletDir: "/", Socket: "/run/loam/csi.sock"}},
+		"in a pod": {env: map[string]string{inPod: "10.0.0.1"},
+			want: node.Options{Kubernetes: true, KubeletDir: "/var/lib/kubelet", Socket: "/var/lib/kubelet/plugins/loam.storage/csi.sock"}},
+		"in a pod, for itself": {env: map[string]string{inPod: "10.0.0.1"}, args: []string{"--kubernetes=false"},
+			want: node.Options{KubeletDir: "/", Socket: "/run/loam/csi.sock"}},
+		"as a service of the node": {args: []string{"--kubernetes", "--health-address=:9751"},
+			want: node.Options{Kubernetes: true, KubeletDir: "/var/lib/kubelet", Socket: "/var/lib/kubelet/plugins/loam.storage/csi.sock", HealthAddress: ":9751"}},
+		"another kubelet folder": {args: []string{"--kubernetes", "--kubelet-dir=/srv/kubelet"}, env: map[string]string{"LOAM_HEALTH_ADDRESS": ":1"},
+			want: node.Options{Kubernetes: true, KubeletDir: "/srv/kubelet", Socket: "/srv/kubelet/plugins/loam.storage/csi.sock", HealthAddress: ":1"}},
+		"another socket": {args: []string{"--kubernetes"}, env: map[string]string{"LOAM_SOCKET": "/env/csi.sock", "LOAM_KUBELET_DIR": "/k"},
+			want: node.Options{Kubernetes: true, KubeletDir: "/k", Socket: "/env/csi.sock"}},
+		"CSI's own variable": {args: []string{"--kubernetes"}, env: map[string]string{"CSI_ENDPOINT": "unix:///csi/csi.sock"},
+			want: node.Options{Kubernetes: true, KubeletDir: "/var/lib/kubelet", Socket: "/csi/csi.sock"}},
+	} {
+		a := &app{stderr: io.Discard, stdout: io.Discard, getenv: func(key string) string {
+			if key == "NODE_NAME" {
+				return "n1"
+			}
+			return c.env[key]
+		}}
+		a.root() // reads LOAM_SOCKET
+		o := agentOptions{logLevel: choice{value: "info"}}
+		cmd := &cobra.Command{}
+		a.agentFlags(cmd, &o)
+		if err := cmd.ParseFlags(c.args); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.nodeOptions(o, false)
+		if err != nil || got.Kubernetes != c.want.Kubernetes || got.KubeletDir != c.want.KubeletDir || got.Socket != c.want.Socket || got.HealthAddress != c.want.HealthAddress {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
 	}
 }

@@ -140,11 +140,16 @@ func TestHealthAnswersWithoutAskingTheSource(t *testing.T) {
 }
 
 func TestClientTellsWhatTheAgentSaidWentWrong(t *testing.T) {
-	c := serve(t, fixed{err: errors.New("lvs: exit status 5")})
-	_, err := c.Volumes(context.Background())
-	var e *Error
-	if !errors.As(err, &e) || e.Code != http.StatusInternalServerError || e.Message != "lvs: exit status 5" {
-		t.Errorf("got %#v; want the agent's words and 500", err)
+	for said, code := range map[error]int{
+		errors.New("lvs: exit status 5"): http.StatusInternalServerError,
+		ErrStarting:                      http.StatusServiceUnavailable,
+	} {
+		c := serve(t, fixed{err: said})
+		_, err := c.Volumes(context.Background())
+		var e *Error
+		if !errors.As(err, &e) || e.Code != code || e.Message != said.Error() {
+			t.Errorf("got %#v; want %q and %d", err, said, code)
+		}
 	}
 }
 

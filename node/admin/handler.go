@@ -3,11 +3,16 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
 
+// ErrStarting says that an agent that just started does not know its disks, pools and volumes yet.
+var ErrStarting = errors.New("pools are being brought up")
+
 // Source is what the agent knows. Its methods are called concurrently, and should not wait for a change that runs.
+// Errors: ErrStarting, which is answered with 503; any other with 500.
 type Source interface {
 	Info() Info
 	Disks(context.Context) ([]Disk, error)
@@ -69,6 +74,10 @@ func get(ask func(context.Context) (any, error)) http.Handler {
 			return
 		}
 		body, err := ask(r.Context())
+		if errors.Is(err, ErrStarting) {
+			answer(w, http.StatusServiceUnavailable, failure{err.Error()})
+			return
+		}
 		if err != nil {
 			answer(w, http.StatusInternalServerError, failure{err.Error()})
 			return

@@ -28,6 +28,7 @@ type Driver struct {
 	Mounter filesystem.Mounter
 	Intents Intents
 	Log     *slog.Logger
+	Ready   func() bool // whether the pools were brought up once; nil when they were
 }
 
 // Register adds the driver's services to a server.

@@ -26,8 +26,8 @@ func (d *Driver) GetPluginCapabilities(context.Context, *csi.GetPluginCapabiliti
 	}}, nil
 }
 
-// Probe answers ready as soon as the agent serves: a pool that is not up is told by the calls that need it, so that one
-// bad disk does not take the node's other pools away.
+// Probe answers not ready until the pools were brought up once (CSI spec, "Probe"). From then on it answers ready: a pool
+// that is not up is told by the calls that need it, so that one bad disk does not take the node's other pools away.
 func (d *Driver) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
-	return &csi.ProbeResponse{Ready: wrapperspb.Bool(true)}, nil
+	return &csi.ProbeResponse{Ready: wrapperspb.Bool(d.Ready == nil || d.Ready())}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 
 // Calls runs every call to its end, whatever its caller does meanwhile, and keeps calls for one volume apart.
 type Calls struct {
-	Log *slog.Logger
+	Log   *slog.Logger
+	Ready func() bool // whether the pools were brought up once; nil when they were
 
 	mu       sync.Mutex // guards what follows
 	inFlight map[string]string
@@ -37,9 +39,9 @@ func (c *Calls) Intercept(ctx context.Context, req any, info *grpc.UnaryServerIn
 	}
 	done := make(chan result, 1)
 	go func() { // ends with the handler; Finish waits for it
-		defer release()
 		r := c.run(context.WithoutCancel(ctx), method, req, handle)
 		c.log(ctx, method, subject, started, r.err)
+		release() // before the answer: who has it may ask again at once
 		done <- r
 	}()
 	select {
@@ -70,12 +72,23 @@ func (c *Calls) run(ctx context.Context, method string, req any, handle grpc.Una
 	return result{answer: answer}
 }
 
-// enter counts a call in, unless the agent is stopping or another call is at work on the same volume (CSI spec, "Concurrency").
+// withoutPools are the calls that need no pool: what a kubelet asks before it registers a driver, and unmounting, which lets
+// pods end while an agent that was restarted looks for their pools.
+var withoutPools = []string{
+	"GetPluginInfo", "GetPluginCapabilities", "Probe", "ControllerGetCapabilities", "NodeGetCapabilities", "NodeGetInfo",
+	"NodeUnpublishVolume", "NodeUnstageVolume",
+}
+
+// enter counts a call in, unless the agent is stopping, the call comes before its pools, or another is at work on the same
+// volume (CSI spec, "Concurrency").
 func (c *Calls) enter(method, subject string) (release func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, status.Error(codes.Unavailable, "the agent is stopping")
+	}
+	if c.Ready != nil && !c.Ready() && !slices.Contains(withoutPools, method) {
+		return nil, status.Error(codes.Unavailable, "pools are being brought up; ask again shortly")
 	}
 	if other, busy := c.inFlight[subject]; busy && subject != "" {
 		return nil, status.Errorf(codes.Aborted, "%s for %s is still at work", other, subject)

@@ -72,6 +72,16 @@ func TestPanicIsOneCallsError(t *testing.T) {
 	wantCode(t, "the next call", err, codes.OK)
 }
 
+func TestWhoHasTheAnswerMayAskAgainAtOnce(t *testing.T) {
+	calls := &Calls{Log: slog.New(slog.DiscardHandler)}
+	for range 1000 {
+		_, err := calls.Intercept(context.Background(), &csi.CreateVolumeRequest{Name: "v"}, someMethod, func(context.Context, any) (any, error) { return "", nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestLogTellsTheCallAndNoSecret(t *testing.T) {
 	var log bytes.Buffer
 	calls := &Calls{Log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -84,5 +94,53 @@ func TestLogTellsTheCallAndNoSecret(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "hunter2") {
 		t.Errorf("the log has a secret: %s", log.String())
+	}
+}
+
+func TestWhatNeedsAPoolWaitsForThePools(t *testing.T) {
+	up := false
+	calls := &Calls{Log: slog.New(slog.DiscardHandler), Ready: func() bool { return up }}
+	call := func(method string, req any) error {
+		_, err := calls.Intercept(context.Background(), req, &grpc.UnaryServerInfo{FullMethod: "/csi.v1.X/" + method},
+			func(context.Context, any) (any, error) { return "", nil })
+		return err
+	}
+	wantCode(t, "creating early", call("CreateVolume", &csi.CreateVolumeRequest{Name: "v"}), codes.Unavailable)
+	wantCode(t, "capacity early", call("GetCapacity", &csi.GetCapacityRequest{}), codes.Unavailable)
+	wantCode(t, "staging early", call("NodeStageVolume", &csi.NodeStageVolumeRequest{VolumeId: "n/v"}), codes.Unavailable)
+	wantCode(t, "asking who it is, early", call("NodeGetInfo", &csi.NodeGetInfoRequest{}), codes.OK)
+	wantCode(t, "probing early", call("Probe", &csi.ProbeRequest{}), codes.OK)
+	wantCode(t, "unmounting early", call("NodeUnpublishVolume", &csi.NodeUnpublishVolumeRequest{VolumeId: "n/v"}), codes.OK)
+	up = true
+	wantCode(t, "creating then", call("CreateVolume", &csi.CreateVolumeRequest{Name: "v"}), codes.OK)
+}
+
+func TestProbeTellsWhetherThePoolsWereBroughtUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		ready func() bool
+		want  bool
+	}{
+		"before":                {func() bool { return false }, false},
+		"after":                 {func() bool { return true }, true},
+		"no one who would know": {nil, true},
+	} {
+		answer, err := (&Driver{Ready: c.ready}).Probe(context.Background(), nil)
+		if err != nil || answer.GetReady() == nil || answer.GetReady().GetValue() != c.want {
+			t.Errorf("%s: %v, %v; want ready %v", name, answer, err, c.want)
+		}
+	}
+}
+
+func TestCallsWithoutPoolsAreCallsOfCSI(t *testing.T) {
+	known := map[string]bool{}
+	for _, s := range []grpc.ServiceDesc{csi.Identity_ServiceDesc, csi.Controller_ServiceDesc, csi.Node_ServiceDesc} {
+		for _, m := range s.Methods {
+			known[m.MethodName] = true
+		}
+	}
+	for _, m := range withoutPools {
+		if !known[m] {
+			t.Errorf("CSI has no call %s", m)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -119,7 +120,7 @@ func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop fun
 // runBinary runs an agent as a process.
 func (a Agent) runBinary(t testing.TB, o Options, ended chan<- struct{}) (stop, kill func()) {
 	t.Helper()
-	cmd := exec.Command(o.Binary, "agent", "--config", a.config(), "--node-id", NodeID, "--socket", a.Socket,
+	cmd := exec.Command(o.Binary, "agent", "--kubernetes=false", "--config", a.config(), "--node-id", NodeID, "--socket", a.Socket,
 		"--kubelet-dir", o.KubeletDir, "--state-dir", a.state())
 	cmd.Stderr = testWriter{t}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -149,24 +150,34 @@ func (a Agent) runBinary(t testing.TB, o Options, ended chan<- struct{}) (stop, 
 	return stop, kill
 }
 
+// wait returns once the agent's pools were looked at.
 func (a Agent) wait(t testing.TB, ended <-chan struct{}) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		_, err := a.Admin.Info(ctx)
-		cancel()
-		if err == nil {
+		ready, err := a.ready()
+		if ready {
 			return
 		}
 		select {
 		case <-ended:
 			t.Fatal("the agent ended at once")
 		case <-deadline:
-			t.Fatalf("the agent does not answer: %v", err)
+			t.Fatalf("the agent does not become ready (%v)", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// ready asks the agent by CSI once its sockets are there: grpc would wait a second after a socket that was not.
+func (a Agent) ready() (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := a.Admin.Info(ctx); err != nil {
+		return false, err
+	}
+	answer, err := csi.NewIdentityClient(a.Conn).Probe(ctx, &csi.ProbeRequest{})
+	return answer.GetReady().GetValue(), err
 }
 
 // testWriter sends the agent's log to the test's.

@@ -230,7 +230,9 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.learn(s.Report)
+	if p.learn(s.Report) {
+		p.tell()
+	}
 	for name, problem := range problems {
 		if p.problems[name] != problem {
 			p.log.ErrorContext(ctx, "pool is not up", "pool", name, "problem", problem)

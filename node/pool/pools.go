@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,13 +34,15 @@ type Pools struct {
 	seen    []disk.Inspected
 	members []string // disks of our groups
 
-	wipe chan struct{} // a thick volume waits to be wiped
+	wipe    chan struct{} // a thick volume waits to be wiped
+	changed chan struct{} // see Changed
 
 	mu       sync.Mutex // guards what follows
 	config   config.Config
 	locks    map[string]chan struct{} // by volume group: full while held
 	owned    map[string]string        // UUIDs of our volume groups, by name
 	known    map[string]Volume        // by logical volume name: where it was last seen
+	offered  map[string]offer         // by pool, as of the last report
 	judged   []Judged
 	problems map[string]string // by pool
 	up       map[string]bool   // by pool
@@ -48,7 +51,7 @@ type Pools struct {
 // New makes the pools of a node, none of which is up yet.
 func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
-		lvm: l, log: log, wipe: make(chan struct{}, 1),
+		lvm: l, log: log, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		locks: map[string]chan struct{}{}, known: map[string]Volume{}, problems: map[string]string{}, up: map[string]bool{},
 	}
 }
@@ -58,6 +61,7 @@ func (p *Pools) Configure(c config.Config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.config = c
+	p.tell()
 }
 
 // LVM is what the pools stand on.
@@ -107,9 +111,18 @@ func (p *Pools) Lock(ctx context.Context, vg string) (unlock func(), err error) 
 
 // Report asks LVM, and remembers where each volume is.
 func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
-	report, err := p.lvm.Report(ctx)
+	report, news, err := p.read(ctx)
+	if news {
+		p.tell()
+	}
+	return report, err
+}
+
+// read is Report that tells nobody; news says whether there is something to tell.
+func (p *Pools) read(ctx context.Context) (report lvm.Report, news bool, err error) {
+	report, err = p.lvm.Report(ctx)
 	if err != nil {
-		return lvm.Report{}, err
+		return lvm.Report{}, false, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,16 +130,18 @@ func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
 		uuid, ours := p.owned[vg.Name]
 		return ours && uuid != vg.UUID // while all disks are looked at, a stranger's may be among them
 	})
-	p.learn(report)
-	return report, nil
+	return report, p.learn(report), nil
 }
 
-// learn notes where each volume is; its caller holds the mutex.
-func (p *Pools) learn(report lvm.Report) {
+// learn notes where each volume is, and says whether a pool has more or less room than it had; its caller holds the mutex.
+func (p *Pools) learn(report lvm.Report) (news bool) {
 	clear(p.known)
 	for _, v := range Volumes(p.config.Pools, report) {
 		p.known[v.LV.Name] = v
 	}
+	before := p.offered
+	p.offered = offers(p.config.Pools, report)
+	return !maps.Equal(before, p.offered)
 }
 
 // Note remembers a volume that was just made or changed.
@@ -134,6 +149,7 @@ func (p *Pools) Note(v Volume) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known[v.LV.Name] = v
+	p.tell()
 }
 
 // Forget drops a volume that was just deleted.
@@ -141,6 +157,7 @@ func (p *Pools) Forget(lv string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.known, lv)
+	p.tell()
 }
 
 // Recall says where a volume was last seen. It is a hint for finding it, never a fact to act on: the caller checks

@@ -93,6 +93,7 @@ func (p *Pools) wipeOne(ctx context.Context, v Volume, how config.Wipe) error {
 		return err
 	}
 	defer unlock()
+	defer p.tell()
 	return p.lvm.Remove(v.Group, v.LV.Name)
 }
 

@@ -1,0 +1,108 @@
+package capacity
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/pool"
+)
+
+// world is what a plan is made from.
+type world struct {
+	identity
+	classes  []*storagev1.StorageClass // all that there are; others' among them
+	rooms    map[string]pool.Room      // of this node's pools, by name
+	existing []*storagev1.CSIStorageCapacity
+	raising  map[string]time.Time // since when an object could say more than it does, by its name
+	hold     time.Duration
+	now      time.Time
+}
+
+// steps are what is to be written, none of it twice, and what to know for the next plan.
+type steps struct {
+	create, update, remove []*storagev1.CSIStorageCapacity
+
+	raising map[string]time.Time
+	wake    time.Time // when what is held back becomes due; zero: nothing is
+}
+
+// plan decides what to write. A class that this node cannot serve gets no object, and one that there is goes; but the
+// object of a pool that is configured here and not there (its disks are missing) stays and says that nothing is left.
+func plan(w world) steps {
+	s := steps{raising: map[string]time.Time{}}
+	existing := map[string]*storagev1.CSIStorageCapacity{}
+	for _, o := range w.existing {
+		existing[o.Name] = o
+	}
+	for _, c := range w.classes {
+		o, exists := existing[w.name(c.Name)]
+		target, size, serves := w.offer(c)
+		if !serves {
+			continue
+		}
+		delete(existing, w.name(c.Name))
+		switch {
+		case !exists && size > 0:
+			s.create = append(s.create, w.object(c.Name, target))
+		case !exists || o.DeletionTimestamp != nil: // its end will be told
+		case !w.fixed(o, c.Name):
+			s.remove = append(s.remove, o)
+		default:
+			s.correct(w, o, target)
+		}
+	}
+	for _, o := range w.existing {
+		if _, left := existing[o.Name]; left && w.owns(o) && o.DeletionTimestamp == nil {
+			s.remove = append(s.remove, o)
+		}
+	}
+	return s
+}
+
+// correct updates an object if it does not say what it should by now.
+func (s *steps) correct(w world, o *storagev1.CSIStorageCapacity, target figures) {
+	say := target
+	if before, ok := said(o); ok {
+		var since, due time.Time
+		say, since, due = next(before, target, w.raising[o.Name], w.now, w.hold)
+		if !since.IsZero() {
+			s.raising[o.Name] = since
+		}
+		if !due.IsZero() && (s.wake.IsZero() || due.Before(s.wake)) {
+			s.wake = due
+		}
+	}
+	if n := w.corrected(o, say); !equality.Semantic.DeepEqual(o, n) {
+		s.update = append(s.update, n)
+	}
+}
+
+// offer is what this node has for a class, with the size of its pools; serves is false if that is nothing and never will
+// be. A class without a pool gets volumes from all pools, as CreateVolume has it.
+func (w world) offer(c *storagev1.StorageClass) (f figures, size lvm.Bytes, serves bool) {
+	if c.Provisioner != provisioner || c.DeletionTimestamp != nil || !admits(c.AllowedTopologies, w.node) {
+		return figures{}, 0, false
+	}
+	wanted := c.Parameters[parameterPool]
+	for name, room := range w.rooms {
+		if wanted == "" || wanted == name {
+			f, size, serves = f.add(roundedDown(room)), size+room.Size, true
+		}
+	}
+	return f, size, serves
+}
+
+// admits says whether a class's allowedTopologies leave a node in. Other keys than ours are for kube-scheduler to judge.
+func admits(terms []corev1.TopologySelectorTerm, node string) bool {
+	excludes := func(r corev1.TopologySelectorLabelRequirement) bool {
+		return r.Key == labelNode && !slices.Contains(r.Values, node)
+	}
+	return len(terms) == 0 || slices.ContainsFunc(terms, func(t corev1.TopologySelectorTerm) bool {
+		return !slices.ContainsFunc(t.MatchLabelExpressions, excludes)
+	})
+}
