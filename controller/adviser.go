@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	storageinformers "k8s.io/client-go/informers/storage/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
@@ -25,29 +27,34 @@ const (
 type adviser struct {
 	client     kubernetes.Interface
 	log        *slog.Logger
-	informers  []informers.SharedInformerFactory
 	classes    cache.SharedIndexInformer
 	capacities cache.SharedIndexInformer
 	claims     cache.SharedIndexInformer
 }
 
 func newAdviser(client kubernetes.Interface, namespace string, log *slog.Logger) *adviser {
-	everywhere := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trimForAdvice))
-	ours := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trimForAdvice), informers.WithNamespace(namespace))
 	return &adviser{
-		client: client, log: log, informers: []informers.SharedInformerFactory{everywhere, ours},
-		classes:    everywhere.Storage().V1().StorageClasses().Informer(),
-		claims:     everywhere.Core().V1().PersistentVolumeClaims().Informer(),
-		capacities: ours.Storage().V1().CSIStorageCapacities().Informer(),
+		client: client, log: log,
+		classes:    storageinformers.NewStorageClassInformer(client, 0, nil),
+		claims:     coreinformers.NewPersistentVolumeClaimInformer(client, metav1.NamespaceAll, 0, nil),
+		capacities: storageinformers.NewCSIStorageCapacityInformer(client, namespace, 0, nil),
 	}
 }
 
-// run advises until the context ends.
-func (a *adviser) run(ctx context.Context) {
-	for _, f := range a.informers {
-		f.StartWithContext(ctx)
-		defer f.Shutdown()
+// run watches and advises until the context ends.
+func (a *adviser) run(ctx context.Context) error {
+	var watches errgroup.Group
+	for _, i := range []cache.SharedIndexInformer{a.classes, a.claims, a.capacities} {
+		if err := i.SetTransform(trimForAdvice); err != nil {
+			return err
+		}
+		watches.Go(func() error { i.RunWithContext(ctx); return nil })
 	}
+	a.advise(ctx)
+	return watches.Wait()
+}
+
+func (a *adviser) advise(ctx context.Context) {
 	if !cache.WaitForCacheSync(ctx.Done(), a.classes.HasSynced, a.claims.HasSynced, a.capacities.HasSynced) {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
+	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
@@ -27,12 +27,10 @@ type Agents struct {
 
 // newAgents begins to watch once Run is called.
 func newAgents(client kubernetes.Interface, namespace string, dial dialing) (*Agents, error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
-		informers.WithTransform(trim),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = agentLabels }))
-	a := &Agents{client: client, pods: factory.Core().V1().Pods().Informer()}
-	if err := a.pods.AddIndexers(podIndexers()); err != nil {
-		return nil, fmt.Errorf("pods by node: %w", err)
+	a := &Agents{client: client, pods: informers.NewFilteredPodInformer(client, namespace, 0, podIndexers(),
+		func(o *metav1.ListOptions) { o.LabelSelector = agentLabels })}
+	if err := a.pods.SetTransform(trim); err != nil {
+		return nil, fmt.Errorf("pods' transform: %w", err)
 	}
 	a.connections = &connections{dialing: dial, exists: a.exists}
 	_, err := a.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(object any) {

@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	group.Go(func() error { keepCertificates(ctx); return nil })
-	group.Go(func() error { newAdviser(o.Client, o.Namespace, o.Log).run(ctx); return nil })
+	group.Go(func() error { return newAdviser(o.Client, o.Namespace, o.Log).run(ctx) })
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // calls at work need their connections
 	group.Go(func() error { agents.run(watch); return nil })
 	group.Go(func() error {

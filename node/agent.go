@@ -116,7 +116,7 @@ func (a *agent) keepUp(ctx context.Context) error {
 	}
 	a.pools.BringUp(ctx, a.watcher.Config())
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // told to stop
 	}
 	a.up.Store(true)
 	var group errgroup.Group

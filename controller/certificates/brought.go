@@ -31,7 +31,7 @@ func checkBrought(now time.Time, have secrets) error {
 	}{{controllerParty, have.controller}, {agentParty, have.agent}} {
 		if p.have == nil || ours(p.have) {
 			problems = append(problems, fmt.Errorf(
-				"Secret %s: bring it, too (tls.crt, tls.key, ca.crt; DNS name %s): Loam makes both certificates or neither", p.secret, p.name))
+				"secret %s: bring it, too (tls.crt, tls.key, ca.crt; DNS name %s): Loam makes both certificates or neither", p.secret, p.name))
 			continue
 		}
 		m, err := material(p.secret, p.have, now)
@@ -52,7 +52,7 @@ func checkBrought(now time.Time, have secrets) error {
 // meets says why the peer's certificate is not what the one who judges by its ca.crt asks for.
 func meets(now time.Time, judge *mtls.Material, judges string, peer *mtls.Material, p party) error {
 	if err := judge.Verify(peer.Chain(), p.name, p.usage, now); err != nil {
-		return fmt.Errorf("Secret %s: tls.crt: not what ca.crt of Secret %s trusts as %s: %w", p.secret, judges, p.name, err)
+		return fmt.Errorf("secret %s: tls.crt: not what ca.crt of secret %s trusts as %s: %w", p.secret, judges, p.name, err)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (m *Manager) Ensure(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("certificates: Secrets in %s are being changed by somebody else, %d times in a row", m.Namespace, attempts)
+	return fmt.Errorf("certificates: secrets in %s are being changed by somebody else, %d times in a row", m.Namespace, attempts)
 }
 
 // Material is the controller's certificate as the last Ensure found it; mtls.ErrNone before the first.
@@ -102,7 +102,7 @@ func (m *Manager) read(ctx context.Context) (have secrets, err error) {
 		switch {
 		case apierrors.IsNotFound(err): // stays nil
 		case err != nil:
-			return secrets{}, fmt.Errorf("read Secret %s: %w", name, err)
+			return secrets{}, fmt.Errorf("read secret %s: %w", name, err)
 		default:
 			*s = found
 		}
@@ -125,7 +125,7 @@ func (m *Manager) perform(ctx context.Context, now time.Time, have secrets, writ
 		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && before[w.secret] != nil:
 			return nil
 		case err != nil:
-			return fmt.Errorf("write Secret %s: %w", w.secret, err)
+			return fmt.Errorf("write secret %s: %w", w.secret, err)
 		}
 		m.log().Info("certificate written", "secret", w.secret, "new", w.issue, "why", w.why)
 	}

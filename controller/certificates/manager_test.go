@@ -253,7 +253,7 @@ func TestBroughtSecretsAreUsed(t *testing.T) {
 	delete(have.agent.Data, mtls.AuthoritiesName)
 	a = newAPI(have.agent, have.controller)
 	m = a.manager()
-	if err := m.Ensure(t.Context()); err == nil || err.Error() != "Secret loam-agent-tls: ca.crt: missing" {
+	if err := m.Ensure(t.Context()); err == nil || err.Error() != "secret loam-agent-tls: ca.crt: missing" {
 		t.Errorf("error %v; want it to name Secret and key", err)
 	}
 	if _, err := m.Material(); err != nil {

@@ -66,7 +66,7 @@ func plan(now time.Time, have secrets) ([]write, error) {
 		return nil, checkBrought(now, have)
 	}
 	if have.authority != nil && !ours(have.authority) {
-		return nil, fmt.Errorf("Secret %s: not Loam's own (no label %s=%s): delete it, or bring %s and %s",
+		return nil, fmt.Errorf("secret %s: not Loam's own (no label %s=%s): delete it, or bring %s and %s",
 			AuthoritySecret, labelManager, manager, ControllerSecret, AgentSecret)
 	}
 	issuer, why := readAuthority(now, have.authority)
@@ -230,7 +230,7 @@ func checkClock(now time.Time, issuer *authority, leafs ...leaf) error {
 	for _, name := range []string{AuthoritySecret, ControllerSecret, AgentSecret} {
 		if c := all[name]; c != nil && now.Before(c.NotBefore) {
 			problems = append(problems, fmt.Errorf(
-				"Secret %s: tls.crt: valid only from %s, but this machine's clock says %s: set the clock, or if it is right, delete the Secret",
+				"secret %s: tls.crt: valid only from %s, but this machine's clock says %s: set the clock, or if it is right, delete the Secret",
 				name, c.NotBefore.Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 		}
 	}

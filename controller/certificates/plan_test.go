@@ -231,7 +231,7 @@ func TestBroughtSecretsAreCheckedAndNotWritten(t *testing.T) {
 		"no ca.crt":          {func(h *secrets) { delete(h.agent.Data, mtls.AuthoritiesName) }, []string{"loam-agent-tls: ca.crt: missing"}},
 		"no key, no ca.crt":  {func(h *secrets) { delete(h.agent.Data, mtls.KeyName); cut(h.controller, mtls.AuthoritiesName) }, []string{"loam-agent-tls: tls.key: missing", "loam-controller-tls: ca.crt"}},
 		"sides exchanged":    {func(h *secrets) { h.agent.Data, h.controller.Data = h.controller.Data, h.agent.Data }, []string{"loam-agent-tls: tls.crt", "loam-controller-tls: tls.crt"}},
-		"foreign authority":  {func(h *secrets) { h.agent.Data = other.have.agent.Data }, []string{"loam-agent-tls: tls.crt: not what ca.crt of Secret loam-controller-tls trusts"}},
+		"foreign authority":  {func(h *secrets) { h.agent.Data = other.have.agent.Data }, []string{"loam-agent-tls: tls.crt: not what ca.crt of secret loam-controller-tls trusts"}},
 		"foreign loam-ca":    {func(h *secrets) { h.authority = &corev1.Secret{} }, nil},
 		"our label, foreign": {func(h *secrets) { h.agent.Labels = w.have.agent.Labels; certManager(h.agent) }, nil},
 	}
@@ -270,7 +270,7 @@ func TestBroughtSecretsThatExpiredAreNamed(t *testing.T) {
 
 func TestForeignAuthorityIsNotOverwritten(t *testing.T) {
 	writes, err := plan(noon, secrets{authority: &corev1.Secret{}})
-	if err == nil || !strings.Contains(err.Error(), "Secret loam-ca: not Loam's own") || len(writes) > 0 {
+	if err == nil || !strings.Contains(err.Error(), "secret loam-ca: not Loam's own") || len(writes) > 0 {
 		t.Errorf("plan: %s, error %v; want an error that names the Secret", whys(writes), err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 const (
 	AuthoritySecret  = "loam-ca" // tls.crt and tls.key of the authority that issues
 	ControllerSecret = "loam-controller-tls"
-	AgentSecret      = "loam-agent-tls"
+	AgentSecret      = "loam-agent-tls" //nolint:gosec // the name of an object
 )
 
 const (
@@ -66,11 +66,11 @@ func pemOf(s *corev1.Secret) mtls.PEM {
 // material is a Secret's set, for use; its error names the Secret and the key.
 func material(name string, s *corev1.Secret, now time.Time) (*mtls.Material, error) {
 	if s == nil {
-		return nil, fmt.Errorf("Secret %s: missing", name)
+		return nil, fmt.Errorf("secret %s: missing", name)
 	}
 	m, err := mtls.Parse(pemOf(s), now)
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %w", name, err)
+		return nil, fmt.Errorf("secret %s: %w", name, err)
 	}
 	return m, nil
 }

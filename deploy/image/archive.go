@@ -177,4 +177,3 @@ func (i image) write(w io.Writer) error {
 	}
 	return t.write(w)
 }
-

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,7 +198,7 @@ func TestWatcherResumesWithWhatWasGoodBefore(t *testing.T) {
 		_, problem := NewWatcher(path)
 		for text, pools := range map[string]int{"": 0, "pools: oops\n": 0, "pools:\n- {name: fast, devices: {paths: [/dev/a]}}\n": 1} {
 			w := Resume(path, text, problem)
-			if w.Problem() != problem || len(w.Config().Pools) != pools || (pools > 0) != (w.Text() == text && text != "") {
+			if !errors.Is(w.Problem(), problem) || len(w.Config().Pools) != pools || (pools > 0) != (w.Text() == text && text != "") {
 				t.Errorf("%q: %v, %+v, %q", text, w.Problem(), w.Config(), w.Text())
 			}
 		}
