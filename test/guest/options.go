@@ -30,6 +30,7 @@ Flags:
                         host: this machine's own kernel, with loop devices; needs root and device-mapper
   --disks=[COUNTx]SIZE  blank disks, as in 3x2G or 1G,2x4G; may be repeated
   --disk-image=FILE     an existing file as a disk; what is written to it stays: two runs on one image are a reboot
+  --tap=NAME            a tap interface of this machine's as the guest's network, vec0 there (uml only)
   --memory=SIZE         the guest's memory (default 1G)
   --timeout=DURATION    end the guest after this time, as in 90s; 0 for never (default 10m, on a terminal never)
   --writable=DIRECTORY  what the command changes in this directory stays; may be repeated
@@ -116,6 +117,7 @@ func declare(options *machine.Options) *flag.FlagSet {
 		return nil
 	})
 	flags.Func("writable", "", appendTo(&options.Writable))
+	flags.StringVar(&options.Tap, "tap", "", "")
 	flags.Func("package", "", appendTo(&options.Packages))
 	flags.BoolVar(&options.Verbose, "verbose", false, "")
 	return flags

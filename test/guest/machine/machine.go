@@ -38,6 +38,7 @@ func ParseKernel(name string) (Kernel, error) {
 type Options struct {
 	Kernel   Kernel // "": UML
 	Disks    []Disk
+	Tap      string        // name of a tap interface that becomes the guest's vec0; "": no network. UML alone
 	Memory   int64         // bytes; 0: 1 GiB
 	Timeout  time.Duration // 0: none
 	Writable []string      // directories whose changes stay; all others are kept in the guest's memory and forgotten

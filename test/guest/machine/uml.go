@@ -57,6 +57,9 @@ func runUML(ctx context.Context, options Options) (int, error) {
 		"pty.legacy_count=0", // hundreds of device nodes, each of which lvm would look at
 		"uml_dir=/dev/null/", // nowhere: it would leave a folder in the home directory
 	}
+	if options.Tap != "" { // vector transports, in the howto named above
+		args = append(args, "vec0:transport=tap,ifname="+options.Tap+",depth=128,gro=1")
+	}
 	var nodes []string
 	for i := range disks {
 		letter := string(rune('b' + i))

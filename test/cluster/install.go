@@ -1,0 +1,7 @@
+package main
+
+import "context"
+
+func (c *cluster) install(context.Context) error { return nil }
+
+func (c *cluster) prepare(context.Context) error { return nil }
