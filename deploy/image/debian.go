@@ -19,16 +19,22 @@ const (
 	group = "root:x:0:\ndisk:x:6:\nnonroot:x:65532:\nnogroup:x:65534:\n"
 )
 
-// debian is the tree of the packages with all that they depend on, and their architecture in Go's words.
-func debian(ctx context.Context, cache string) (*tree, string, error) {
-	files, err := download(ctx, cache)
+// architecture is this machine's, in Debian's words, which are Go's as well.
+func architecture(ctx context.Context) (string, error) {
+	name, err := output(ctx, "/usr/bin/dpkg", "--print-architecture")
+	return strings.TrimSpace(string(name)), err
+}
+
+// debian is the tree of the packages with all that they depend on.
+func debian(ctx context.Context, cache string, packages []string) (*tree, error) {
+	files, err := download(ctx, cache, packages)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	t := newTree()
 	for _, file := range files {
 		if err := t.unpack(ctx, file); err != nil {
-			return nil, "", fmt.Errorf("%s: %w", filepath.Base(file), err)
+			return nil, fmt.Errorf("%s: %w", filepath.Base(file), err)
 		}
 	}
 	// Debian has had these links since bookworm, and no package ships them (https://wiki.debian.org/UsrMerge).
@@ -40,12 +46,11 @@ func debian(ctx context.Context, cache string) (*tree, string, error) {
 	t.put("etc/passwd", 0o644, []byte(passwd))
 	t.put("etc/group", 0o644, []byte(group))
 	t.link("etc/mtab", "../proc/self/mounts")
-	architecture, err := output(ctx, "/usr/bin/dpkg", "--print-architecture")
-	return t, strings.TrimSpace(string(architecture)), err
+	return t, nil
 }
 
 // download gets the packages' files, in order of their names.
-func download(ctx context.Context, cache string) ([]string, error) {
+func download(ctx context.Context, cache string, packages []string) ([]string, error) {
 	cache, err := filepath.Abs(cache)
 	if err != nil {
 		return nil, err

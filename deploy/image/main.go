@@ -1,5 +1,5 @@
 // Command image builds Loam's container image as a tar file, without a container engine: a layer of Debian packages, and one
-// with the binary. It needs apt-get and dpkg-deb, and no root. Run it as `make image`.
+// with the binary. It needs apt-get and dpkg-deb, and no root. Run it as `make image`. With flags it builds others, for tests.
 //
 // The tar is an OCI image layout (image-spec, "Image Layout") and what `docker save` writes at once, so that `ctr images
 // import` and `docker load` both take it. The same packages and the same binary give the same bytes.
@@ -13,23 +13,25 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 )
 
 // imageName is what the chart asks for.
 const imageName = "ghcr.io/loam-storage/loam:0.1.0"
 
-// packages are what the agent runs (docs/dependencies.md), and base-files for the folders that everyone expects.
-var packages = []string{"base-files", "e2fsprogs", "lvm2", "thin-provisioning-tools", "util-linux", "xfsprogs"}
+// loamPackages are what the agent runs (docs/dependencies.md), and base-files for the folders that everyone expects.
+const loamPackages = "base-files,e2fsprogs,lvm2,thin-provisioning-tools,util-linux,xfsprogs"
 
 // options are the flags.
 type options struct {
-	name, binary, cache, output string
+	name, packages, binary, cache, output string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.name, "name", imageName, "`NAME:TAG` of the image")
-	flag.StringVar(&o.binary, "loam", "bin/loam", "`FILE` of the static binary")
+	flag.StringVar(&o.packages, "packages", loamPackages, "Debian's `PACKAGES` to begin with, with commas between; empty for none")
+	flag.StringVar(&o.binary, "binary", "bin/loam", "`FILE` of the static binary that runs, as /usr/bin/…; empty for none")
 	flag.StringVar(&o.cache, "cache", ".cache/image", "`DIRECTORY` to keep Debian's packages in")
 	flag.StringVar(&o.output, "o", "bin/loam.tar", "`FILE` to write")
 	flag.Parse()
@@ -44,18 +46,19 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	base, architecture, err := debian(ctx, o.cache)
+	trees, err := o.trees(ctx)
 	if err != nil {
 		return err
 	}
-	binary, err := os.ReadFile(o.binary)
+	architecture, err := architecture(ctx)
 	if err != nil {
 		return err
 	}
-	loam := newTree()
-	loam.put("usr/bin/loam", 0o755, binary)
-	i := image{name: o.name, architecture: architecture, entrypoint: []string{"/usr/bin/loam"}}
-	for _, t := range []*tree{base, loam} {
+	i := image{name: o.name, architecture: architecture}
+	if o.binary != "" {
+		i.entrypoint = []string{"/usr/bin/" + filepath.Base(o.binary)}
+	}
+	for _, t := range trees {
 		l, err := t.layer()
 		if err != nil {
 			return err
@@ -63,6 +66,28 @@ func run(ctx context.Context, o options) error {
 		i.layers = append(i.layers, l)
 	}
 	return writeWhole(o.output, i)
+}
+
+// trees are what the layers hold.
+func (o options) trees(ctx context.Context) ([]*tree, error) {
+	var all []*tree
+	if o.packages != "" {
+		base, err := debian(ctx, o.cache, strings.Split(o.packages, ","))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, base)
+	}
+	if o.binary != "" {
+		binary, err := os.ReadFile(o.binary)
+		if err != nil {
+			return nil, err
+		}
+		top := newTree()
+		top.put("usr/bin/"+filepath.Base(o.binary), 0o755, binary)
+		all = append(all, top)
+	}
+	return all, nil
 }
 
 // writeWhole writes the file, or leaves what was there.

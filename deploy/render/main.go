@@ -2,11 +2,12 @@
 // The chart is the source; a test says whether both agree. Run it as `make manifests`.
 //
 // It renders with a Helm that is built from its Go module, at one version, into .cache: neither go.mod nor the machine needs
-// one. Nothing here talks to a cluster.
+// one. Nothing here talks to a cluster. With -helm-only it builds Helm and renders nothing.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -32,8 +33,10 @@ var manifests = []manifest{
 }
 
 func main() {
+	helmOnly := flag.Bool("helm-only", false, "build Helm, and render nothing")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx)
+	err := run(ctx, *helmOnly)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "render:", err)
@@ -41,7 +44,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, helmOnly bool) error {
 	root, err := findRoot()
 	if err != nil {
 		return err
@@ -49,6 +52,9 @@ func run(ctx context.Context) error {
 	h, err := findHelm(ctx, root)
 	if err != nil {
 		return err
+	}
+	if helmOnly {
+		return nil
 	}
 	for _, m := range manifests {
 		text, err := h.render(ctx, m)

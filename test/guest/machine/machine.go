@@ -139,6 +139,9 @@ func (o *Options) complete() error {
 	if o.Kernel == "" {
 		o.Kernel = UML
 	}
+	if o.Tap != "" && o.Kernel != UML {
+		return fmt.Errorf("a tap is for kernel %s alone", UML)
+	}
 	if o.Memory == 0 {
 		o.Memory = 1 << 30
 	}
