@@ -100,6 +100,9 @@ func parseDisks(s string) ([]int64, error) {
 
 // command runs what the cluster was started for, with its exit status.
 func (c *cluster) command(ctx context.Context) (int, error) {
+	if err := c.serveLevers(ctx); err != nil {
+		return 1, err
+	}
 	tools := filepath.Join(c.dir, "bin")
 	if err := os.MkdirAll(tools, 0o755); err != nil {
 		return 1, err
