@@ -7,6 +7,7 @@ import (
 )
 
 func TestStatefulSetGetsItsVolumes(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.kubectl("apply", "-f", "../../../deploy/examples/statefulset.yaml")
 	b.kubectl("rollout", "status", "statefulset/ledger", "--timeout=180s")
@@ -24,6 +25,7 @@ func TestStatefulSetGetsItsVolumes(t *testing.T) {
 }
 
 func TestPodThatFitsNowhereWaitsAndItsClaimSaysWhy(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(claim("large", "loam", "50Gi") + pod("large", "large"))
 	b.event("Pod/large", "did not have enough free storage")
@@ -31,6 +33,7 @@ func TestPodThatFitsNowhereWaitsAndItsClaimSaysWhy(t *testing.T) {
 }
 
 func TestClaimOfAPoolThatNoNodeHasSaysSo(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(`apiVersion: storage.k8s.io/v1
 kind: StorageClass
@@ -56,6 +59,7 @@ func TestFullNodeIsAvoided(t *testing.T) {
 }
 
 func TestVolumeGrowsWhileItIsWritten(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(claim("data", "loam", "256Mi") + pod("data", "data"))
 	b.ready("data")
@@ -71,6 +75,7 @@ func TestVolumeGrowsWhileItIsWritten(t *testing.T) {
 }
 
 func TestExpansionBeyondTheRoomIsToldAndCanBeTakenBack(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(claim("data", "loam", "256Mi") + pod("data", "data"))
 	b.ready("data")
@@ -83,6 +88,7 @@ func TestExpansionBeyondTheRoomIsToldAndCanBeTakenBack(t *testing.T) {
 }
 
 func TestSnapshotIsRestoredAndVolumeIsCloned(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(claim("data", "loam", "256Mi") + pod("data", "data"))
 	b.ready("data")
@@ -112,6 +118,7 @@ spec: {volumeSnapshotClassName: loam, source: {persistentVolumeClaimName: data}}
 }
 
 func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	device := strings.Replace(pod("block", "block"), "volumeMounts: [{name: data, mountPath: /data}]", "volumeDevices: [{name: data, devicePath: /dev/data}]", 1)
 	b.apply(claim("block", "loam", "256Mi", "volumeMode: Block") + device)
@@ -129,6 +136,7 @@ func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
 }
 
 func TestEphemeralReadOnlyOncePodAndXFS(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.apply(`apiVersion: v1
 kind: Pod
