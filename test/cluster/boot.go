@@ -67,14 +67,15 @@ func (m *machine) boot() error {
 	for _, d := range m.disks {
 		args = append(args, "--disk-image="+d)
 	}
-	args = append(args, "--", m.cluster.program, "node", "--name="+m.name, "--number="+strconv.Itoa(m.number),
+	args = append(args, "--", m.cluster.program, "be-node", "--name="+m.name, "--number="+strconv.Itoa(m.number),
 		"--dir="+m.cluster.dir, "--cache="+m.cluster.cache)
-	m.cmd, m.done = exec.Command(filepath.Join(m.cluster.root, "bin", "guest"), args...), make(chan struct{})
-	m.cmd.Stdout, m.cmd.Stderr = log, log
-	if err := m.cluster.net.start(m.cmd); err != nil {
+	cmd, done := exec.Command(filepath.Join(m.cluster.root, "bin", "guest"), args...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := m.cluster.net.start(cmd); err != nil {
 		return err
 	}
-	go func() { _ = m.cmd.Wait(); close(m.done) }()
+	go func() { _ = cmd.Wait(); close(done) }()
+	m.cmd, m.done = cmd, done
 	return nil
 }
 
