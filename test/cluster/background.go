@@ -169,13 +169,18 @@ func downInBackground(ctx context.Context) error {
 		say("none is up")
 		return nil
 	}
+	lock, err := os.Open(filepath.Join(dir, lockFile)) // opened before it is removed
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	if err := pull(ctx, dir, "/down"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, downBound)
 	defer cancel()
 	for {
-		if alive, err := isAlive(dir); !alive || err != nil {
+		if alive, err := isLocked(lock); !alive || err != nil {
 			return err
 		}
 		select {

@@ -18,6 +18,7 @@ authentication:
   x509: {clientCAFile: %[2]s/ca.crt}
 authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
+enforceNodeAllocatable: [none]
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 tlsCertFile: %[2]s/%[3]s.crt
 tlsPrivateKeyFile: %[2]s/%[3]s.key

@@ -110,8 +110,9 @@ func (n node) network(ctx context.Context) error {
 	})
 }
 
-// kept are the folders whose contents survive a reboot, on the state disk.
-var kept = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni", "/var/lib/loam", "/var/log/pods"}
+// kept are the folders whose contents survive a reboot, on the state disk. CNI's are not among them: its plugins do not flush
+// what they write, a power cut leaves empty files, and over one of those a pod is never stopped. No pod's network survives.
+var kept = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/loam", "/var/log/pods"}
 
 // state mounts the first disk.
 func (n node) state(ctx context.Context) error {
