@@ -50,6 +50,18 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 chart: tools ## tests of the Helm chart and the manifests; the first time it builds Helm, which takes minutes
 	LOAM_REQUIRED=1 go test -count=1 ./deploy/...
 
+.PHONY: e2e
+e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most of half an hour to build the first time
+	bin/cluster --nodes=2 --disks=1x6G -- sh -c 'cd test/cluster && go test -count=1 -timeout 40m -parallel 3 -v ./e2e | grep -v "^=== "'
+
+.PHONY: cluster
+cluster: programs bin/cluster ## a shell with a Kubernetes of its own, and Loam on it
+	bin/cluster --nodes=2 --disks=1x6G -- bash
+
+.PHONY: bin/cluster
+bin/cluster: tools
+	cd test/cluster && $(STATIC) go build -o ../../bin/cluster .
+
 .PHONY: lint
 lint: tools ## the linters, with the import fence
 	go run $(LINTER) run

@@ -2,6 +2,7 @@ package csi
 
 import (
 	"context"
+	"errors"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
@@ -24,6 +25,11 @@ func (d *Driver) ControllerExpandVolume(ctx context.Context, req *csi.Controller
 	}
 	defer found.Unlock()
 	size, err := pool.Space(found.Config, found.VG).Growth(found.LV.Size, want)
+	if errors.Is(err, pool.ErrNoRoom) {
+		// RESOURCE_EXHAUSTED, which CSI does not have here, means to external-resizer that it may still happen, and that the
+		// claim must not become smaller again.
+		return nil, refuse(codes.OutOfRange, "capacity_range: %v", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func TestExpandNeverShrinks(t *testing.T) {
 		{lvm.GiB, lvm.GiB, 0, codes.OutOfRange},
 		{3 * lvm.GiB, 0, 3 * lvm.GiB, codes.OK},
 		{3*lvm.GiB - 1, 0, 3 * lvm.GiB, codes.OK},
-		{lvm.TiB, 0, 0, codes.ResourceExhausted},
+		{lvm.TiB, 0, 0, codes.OutOfRange},
 		{-1, 0, 0, codes.InvalidArgument},
 	} {
 		got, err := expand(v.GetVolumeId(), c.required, c.limit)

@@ -23,7 +23,13 @@ func (c *cluster) serveLevers(ctx context.Context) error {
 		return err
 	}
 	server := &http.Server{Handler: c.levers(ctx), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { server.Close() })
+	context.AfterFunc(ctx, func() { // whoever asked gets an answer, but not at any price
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		defer cancel()
+		if server.Shutdown(bound) != nil {
+			server.Close()
+		}
+	})
 	go func() { _ = server.Serve(l) }()
 	return nil
 }

@@ -1,0 +1,245 @@
+// Package e2e tests Loam on a real Kubernetes, as its users use it: with kubectl, and by the contents of files. `make e2e`
+// runs it; it needs a cluster that program test/cluster made.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	install = "loam-system"
+	shell   = "registry.k8s.io/e2e-test-images/busybox:1.36.1-1"
+	// soon bounds what an idle cluster does in seconds; nodes are slow guests that share two processors.
+	soon = 3 * time.Minute
+)
+
+// bed is one test with a namespace of its own.
+type bed struct {
+	*testing.T
+	namespace string
+}
+
+func start(t *testing.T) bed {
+	t.Helper()
+	if os.Getenv("LOAM_CLUSTER") == "" {
+		t.Skip("needs a cluster: make e2e")
+	}
+	b := bed{t, "t-" + strings.ToLower(strings.ReplaceAll(t.Name()[4:], "/", "-"))}
+	if len(b.namespace) > 50 {
+		b.namespace = b.namespace[:50]
+	}
+	b.kubectl("create", "namespace", b.namespace)
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.tell()
+		}
+		b.try("delete", "namespace", b.namespace, "--timeout=180s")
+	})
+	return b
+}
+
+// tell logs what a person would look at.
+func (b bed) tell() {
+	for _, args := range [][]string{
+		{"get", "pods,pvc", "-o", "wide"}, {"get", "pv"}, {"get", "events", "--sort-by=.lastTimestamp"},
+		{"get", "volumesnapshots", "-o", "yaml"}, {"--namespace", install, "get", "pods", "-o", "wide"},
+		{"--namespace", install, "logs", "daemonset/loam-agent", "--tail=30"},
+		{"--namespace", install, "logs", "deployment/loam-controller", "--all-containers", "--tail=15", "--prefix"},
+	} {
+		out, err := b.try(args...)
+		b.Logf("$ kubectl %s\n%s%v", strings.Join(args, " "), out, err)
+	}
+}
+
+// try runs kubectl in the test's namespace.
+func (b bed) try(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--namespace", b.namespace}, args...)...)
+	if len(args) > 1 && args[0] == "--namespace" {
+		cmd = exec.CommandContext(ctx, "kubectl", args...)
+	}
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, &complaint)
+	}
+	return strings.TrimRight(string(out), "\n"), nil
+}
+
+func (b bed) kubectl(args ...string) string {
+	b.Helper()
+	out, err := b.try(args...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return out
+}
+
+// apply applies YAML.
+func (b bed) apply(text string) {
+	b.Helper()
+	file := filepath.Join(b.TempDir(), "objects.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.kubectl("apply", "-f", file)
+}
+
+// until waits for a condition, and fails with what was there last.
+func (b bed) until(what string, holds func() (string, bool)) string {
+	b.Helper()
+	for end := time.Now().Add(soon); ; time.Sleep(500 * time.Millisecond) {
+		is, ok := holds()
+		if ok {
+			return is
+		}
+		if time.Now().After(end) {
+			b.Fatalf("%s: not within %v; it is %q", what, soon, is)
+		}
+	}
+}
+
+// field waits until a field of an object has a value; "*" is any.
+func (b bed) field(object, path, want string) string {
+	b.Helper()
+	return b.until(object+" "+path+" "+want, func() (string, bool) {
+		is, err := b.try("get", object, "-o", "jsonpath={"+path+"}")
+		if err != nil {
+			return err.Error(), false
+		}
+		return is, is == want || want == "*" && is != ""
+	})
+}
+
+// ready waits until pods are.
+func (b bed) ready(pods ...string) {
+	b.Helper()
+	for _, p := range pods {
+		b.field("pod/"+p, `.status.conditions[?(@.type=="Ready")].status`, "True")
+	}
+}
+
+// event waits for an event on an object with words in it.
+func (b bed) event(object, words string) {
+	b.Helper()
+	kind, name, _ := strings.Cut(object, "/")
+	b.until("event on "+object, func() (string, bool) {
+		out, err := b.try("get", "events", "--field-selector", "involvedObject.kind="+kind+",involvedObject.name="+name, "-o", `jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}`)
+		return out, err == nil && strings.Contains(out, words)
+	})
+}
+
+// in runs a shell's command in a pod.
+func (b bed) in(pod, command string) string {
+	b.Helper()
+	return b.kubectl("exec", pod, "--", "sh", "-ec", command)
+}
+
+// write puts new contents into a file in a pod, and returns their checksum.
+func (b bed) write(pod, file string) string {
+	b.Helper()
+	return b.in(pod, "head -c 3000000 /dev/urandom > "+file+" && sync "+file+" && sha256sum < "+file)
+}
+
+func (b bed) holds(pod, file, sum string) {
+	b.Helper()
+	if is := b.in(pod, "sha256sum < "+file); is != sum {
+		b.Errorf("%s in %s is %s, and %s was written", file, pod, is, sum)
+	}
+}
+
+// claim is a PersistentVolumeClaim. more is further lines of its spec.
+func claim(name, class, size string, more ...string) string {
+	modes := "accessModes: [ReadWriteOnce]"
+	for _, m := range more {
+		if strings.HasPrefix(m, "accessModes") {
+			modes = ""
+		}
+	}
+	return fmt.Sprintf(`---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: %s}
+spec:
+  storageClassName: %s
+  resources: {requests: {storage: %s}}
+  %s
+  %s
+`, name, class, size, modes, strings.Join(more, "\n  "))
+}
+
+// pod uses a claim at /data. more is further lines of its spec.
+func pod(name, claim string, more ...string) string {
+	return fmt.Sprintf(`---
+apiVersion: v1
+kind: Pod
+metadata: {name: %s, labels: {app: %s}}
+spec:
+  terminationGracePeriodSeconds: 1
+  %s
+  containers:
+  - name: main
+    image: %s
+    command: [sleep, infinity]
+    volumeMounts: [{name: data, mountPath: /data}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: %s}}]
+`, name, name, strings.Join(more, "\n  "), shell, claim)
+}
+
+func onNode(name string) string { return "nodeSelector: {kubernetes.io/hostname: " + name + "}" }
+
+// loam runs a command of Loam's on a node, and decodes what it prints as JSON.
+func (b bed) loam(node string, into any, args ...string) {
+	b.Helper()
+	agent := b.agent(node)
+	out := b.kubectl(append([]string{"--namespace", install, "exec", agent, "--", "loam"}, append(args, "-o", "json")...)...)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		b.Fatalf("loam %v: %v: %s", args, err, out)
+	}
+}
+
+// agent is the name of a node's agent's pod.
+func (b bed) agent(node string) string {
+	b.Helper()
+	return b.kubectl("--namespace", install, "get", "pods", "-l", "app.kubernetes.io/component=agent", "--field-selector", "spec.nodeName="+node, "-o", "jsonpath={.items[0].metadata.name}")
+}
+
+// lever does what the cluster's own API cannot.
+func (b bed) lever(path string) {
+	b.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(os.Getenv("LOAM_CLUSTER"), "lever.sock"))
+	}}}
+	defer client.CloseIdleConnections()
+	answer, err := client.Post("http://cluster"+path, "", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %s", path, answer.Status)
+	}
+}
+
+// volumes are the logical names of all volumes and snapshots on a node.
+func (b bed) volumes(node string) int {
+	b.Helper()
+	var all []any
+	b.loam(node, &all, "volume", "list", "--snapshots")
+	var more []any
+	b.loam(node, &more, "volume", "list")
+	return len(all) + len(more)
+}
