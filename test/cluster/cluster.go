@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -24,27 +25,37 @@ type cluster struct {
 	program string // this one
 	cache   string // what outlives a cluster: binaries, images
 	dir     string // what does not
+	lock    *os.File
+	end     context.CancelFunc // of the context that up returns
 
 	net        *namespace
 	pki        *pki
-	control    *controlPlane
-	machines   []*machine
 	kubeconfig string // for this side
+
+	power    sync.Mutex // guards what is started and stopped
+	control  *controlPlane
+	machines []*machine
 }
 
-// up starts control plane and nodes.
-func up(ctx context.Context, o options) (c *cluster, err error) {
+// up starts control plane and nodes. The context that it returns ends with the given one, or when the cluster shall.
+func up(ctx context.Context, o options) (c *cluster, within context.Context, err error) {
+	if os.Geteuid() != 0 {
+		return nil, nil, errNotRoot
+	}
 	c = &cluster{options: o}
 	if c.program, err = os.Executable(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if c.root, err = moduleRoot(); err != nil {
-		return nil, err
+	if c.root, c.cache, err = places(); err != nil {
+		return nil, nil, err
 	}
-	c.cache = filepath.Join(c.root, ".cache", "cluster")
-	if c.dir, err = os.MkdirTemp("", "loam-cluster-"); err != nil {
-		return nil, err
+	if err := sweep(os.TempDir()); err != nil {
+		return nil, nil, err
 	}
+	if c.dir, c.lock, err = newFolder(os.TempDir()); err != nil {
+		return nil, nil, err
+	}
+	ctx, c.end = context.WithCancel(ctx)
 	defer func() {
 		if err != nil {
 			c.down()
@@ -58,11 +69,11 @@ func up(ctx context.Context, o options) (c *cluster, err error) {
 	} {
 		started := time.Now()
 		if err := step.do(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.name, err)
+			return nil, nil, fmt.Errorf("%s: %w", step.name, err)
 		}
 		say("%s: %.1f s", step.name, time.Since(started).Seconds())
 	}
-	return c, nil
+	return c, ctx, nil
 }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "cluster: "+format+"\n", args...) }
@@ -85,9 +96,9 @@ func (c *cluster) startControl(ctx context.Context) (err error) {
 	return err
 }
 
-func (c *cluster) startNodes(context.Context) error {
+func (c *cluster) startNodes(ctx context.Context) error {
 	for i := 1; i <= c.nodes; i++ {
-		m, err := c.newMachine(i)
+		m, err := c.newMachine(ctx, i)
 		if err != nil {
 			return err
 		}
@@ -136,11 +147,17 @@ type errorText []byte
 
 func (t *errorText) Write(p []byte) (int, error) { *t = append(*t, p...); return len(p), nil }
 
-// down ends all that runs and removes its files.
+// down ends all that runs and removes its files, within a minute.
 func (c *cluster) down() {
+	c.end()
+	defer c.lock.Close() // the last thing: who waits for the cluster's end waits for this
+	c.power.Lock()
+	defer c.power.Unlock()
+	var all sync.WaitGroup
 	for _, m := range c.machines {
-		m.kill()
+		all.Go(m.kill)
 	}
+	all.Wait()
 	if c.control != nil {
 		c.control.stopAll()
 	}
@@ -151,6 +168,12 @@ func (c *cluster) down() {
 	if err := os.RemoveAll(c.dir); err != nil {
 		say("%v", err)
 	}
+}
+
+// places are the root of the product's module, and the folder for what outlives a cluster.
+func places() (root, cache string, err error) {
+	root, err = moduleRoot()
+	return root, filepath.Join(root, ".cache", "cluster"), err
 }
 
 // moduleRoot is the folder of the product's module, at or above the present one.

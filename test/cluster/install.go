@@ -95,13 +95,21 @@ func (c *cluster) installSnapshots(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, file := range []string{"rbac-snapshot-controller.yaml", "setup-snapshot-controller.yaml"} {
-		if _, err := c.kubectl(ctx, "apply", "-f", filepath.Join(controller, "deploy", "kubernetes", "snapshot-controller", file)); err != nil {
-			return err
-		}
+	folder := filepath.Join(controller, "deploy", "kubernetes", "snapshot-controller")
+	if _, err := c.kubectl(ctx, "apply", "-f", filepath.Join(folder, "rbac-snapshot-controller.yaml")); err != nil {
+		return err
 	}
-	_, err = c.kubectl(ctx, "--namespace", "kube-system", "set", "image", "deployment/snapshot-controller",
-		"snapshot-controller="+pictured["snapshot-controller"])
+	// The file names the image of an older release; applied as it is, it would have pods that wait for that one.
+	deployment, err := c.kubectl(ctx, "set", "image", "--local", "-f", filepath.Join(folder, "setup-snapshot-controller.yaml"),
+		"snapshot-controller="+pictured["snapshot-controller"], "-o", "yaml")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(c.dir, "snapshot-controller.yaml")
+	if err := os.WriteFile(file, []byte(deployment), 0o600); err != nil {
+		return err
+	}
+	_, err = c.kubectl(ctx, "apply", "-f", file)
 	return err
 }
 

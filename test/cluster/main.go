@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,13 @@ const help = `Run a command with a Kubernetes cluster of its own, with Loam inst
 
 Usage:
   cluster [FLAGS] -- COMMAND [ARGUMENT...]
+  cluster up [FLAGS]                a cluster that stays, in the background
+  cluster down                      end it
+  cluster node reboot|off|on|restart-kubelet NODE
+  cluster apiserver stop|start
 
-KUBECONFIG names the cluster's administrator; kubectl is in the PATH. The cluster ends with the command.
+KUBECONFIG names the cluster's administrator; kubectl is in the PATH. The cluster ends with the command. A node that is
+switched off loses what it had not written to its disks, as in a power cut, and keeps these.
 
 Flags:
   --nodes=N           how many nodes (default 2): guests of test/guest, k1, k2, …
@@ -40,8 +46,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (int, error) {
-	if len(args) > 0 && args[0] == "node" {
-		return 1, runNode(ctx, args[1:])
+	if len(args) > 0 {
+		if do, ok := commands[args[0]]; ok {
+			if err := do(ctx, args); err != nil {
+				return 1, err
+			}
+			return 0, nil
+		}
 	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -51,15 +62,23 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	if os.Geteuid() != 0 {
-		return 2, errNotRoot
-	}
-	c, err := up(ctx, o)
+	c, ctx, err := up(ctx, o)
 	if err != nil {
 		return 1, err
 	}
 	defer c.down()
 	return c.command(ctx)
+}
+
+// commands are those that have a name, by it; with it as the first argument. The last three are not for people.
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"up":          func(ctx context.Context, args []string) error { return upInBackground(ctx, args[1:]) },
+	"down":        func(ctx context.Context, _ []string) error { return downInBackground(ctx) },
+	"node":        pullForPeople,
+	"apiserver":   pullForPeople,
+	"hold":        func(ctx context.Context, args []string) error { return hold(ctx, args[1:]) },
+	"be-node":     func(ctx context.Context, args []string) error { return runNode(ctx, args[1:]) },
+	"be-unpacker": func(ctx context.Context, args []string) error { return runUnpacker(ctx, args[1:]) },
 }
 
 func parse(args []string) (options, error) {
@@ -98,21 +117,25 @@ func parseDisks(s string) ([]int64, error) {
 	return disks, nil
 }
 
+// folderVariable names the cluster's folder for the command that it runs.
+const folderVariable = "LOAM_CLUSTER"
+
+// commandEnd is how long the command may take to end once it is told to, by SIGTERM.
+const commandEnd = 10 * time.Second
+
 // command runs what the cluster was started for, with its exit status.
 func (c *cluster) command(ctx context.Context) (int, error) {
 	if err := c.serveLevers(ctx); err != nil {
 		return 1, err
 	}
 	tools := filepath.Join(c.dir, "bin")
-	if err := os.MkdirAll(tools, 0o755); err != nil {
-		return 1, err
-	}
-	if err := os.Symlink(filepath.Join(c.cache, "hyperkube"), filepath.Join(tools, "kubectl")); err != nil {
+	if err := c.tools(tools); err != nil {
 		return 1, err
 	}
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+tools+":"+os.Getenv("PATH"), "LOAM_CLUSTER="+c.dir)
+	cmd.WaitDelay = commandEnd
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+tools+":"+os.Getenv("PATH"), folderVariable+"="+c.dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
 	var ended *exec.ExitError
@@ -123,4 +146,16 @@ func (c *cluster) command(ctx context.Context) (int, error) {
 		return 1, err
 	}
 	return 0, nil
+}
+
+// tools makes a folder with kubectl in it.
+func (c *cluster) tools(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	err := os.Symlink(filepath.Join(c.cache, "hyperkube"), filepath.Join(dir, "kubectl"))
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
 }
