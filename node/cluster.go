@@ -104,7 +104,7 @@ func (a *agent) troubles() []trouble {
 		all = append(all, trouble{"LoamConfigurationNotUsed", "the configuration is not used, the last good one stays: " + problem.Error()})
 	}
 	for _, p := range a.pools.All() {
-		if problem := a.pools.Problem(p.Name); problem != "" {
+		if problem := a.pools.Problem(p.Name); problem != "" && !a.pools.IsElsewhere(p.Name) {
 			all = append(all, trouble{"LoamPoolNotReady", "pool " + p.Name + ": " + problem})
 		}
 	}

@@ -29,7 +29,7 @@ func matches(pattern, name string) bool {
 // unfit says why a pool that names a disk does not take it; "" when it does.
 func unfit(p config.Pool, labels map[string]string, d Disk) string {
 	if labels != nil && !p.Selects(labels) {
-		return fmt.Sprintf("pool %s takes disks of nodes with the labels %s, and this node lacks them", p.Name, selector(p.Nodes))
+		return fmt.Sprintf("pool %s takes disks of nodes with the labels %s, and this node lacks them", p.Name, Selector(p))
 	}
 	for _, pattern := range p.Devices.Exclude {
 		if slices.ContainsFunc(d.names(), func(name string) bool { return matches(pattern, name) }) {
@@ -50,11 +50,11 @@ func unfit(p config.Pool, labels map[string]string, d Disk) string {
 	return ""
 }
 
-// selector writes labels as Kubernetes does.
-func selector(labels map[string]string) string {
+// Selector is the labels by which a pool chooses nodes, as Kubernetes writes them.
+func Selector(p config.Pool) string {
 	var all []string
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		all = append(all, key+"="+labels[key])
+	for _, key := range slices.Sorted(maps.Keys(p.Nodes)) {
+		all = append(all, key+"="+p.Nodes[key])
 	}
 	return strings.Join(all, ",")
 }

@@ -29,8 +29,24 @@ func (p *Pools) Verdicts() []Judged {
 func (p *Pools) Problem(name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.problems[name]
+	if problem := p.problems[name]; problem != nil {
+		return problem.Error()
+	}
+	return ""
 }
+
+// IsElsewhere says whether a pool is not here, nor meant to be: its configuration chooses nodes by labels that this one lacks.
+func (p *Pools) IsElsewhere(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Is(p.problems[name], errElsewhere)
+}
+
+// Problems that stay until disks, labels or the configuration change, so that nothing is tried again until then.
+var (
+	errNoDisk    = errors.New("no disk for it: none is free of those that its configuration names (loam disk list says why)")
+	errElsewhere = errors.New("not for this node")
+)
 
 // BringUp makes the configured pools usable: it claims the disks that they may have, makes what is missing, grows what got
 // more room, and activates what a reboot left inactive. What goes wrong with one pool is logged and told by Problem; the
@@ -75,23 +91,29 @@ func (p *Pools) isUp(name string) bool {
 	return p.up[name]
 }
 
+// troubled says whether looking again may help though nothing has changed.
 func (p *Pools) troubled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.problems) > 0
+	for _, problem := range p.problems {
+		if !errors.Is(problem, errNoDisk) && !errors.Is(problem, errElsewhere) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Pools) look(ctx context.Context) {
-	problems := map[string]string{}
+	problems := map[string]error{}
 	survey, err := p.survey(ctx)
 	if err != nil {
 		for _, c := range p.All() {
-			problems[c.Name] = err.Error()
+			problems[c.Name] = err
 		}
 	} else {
 		for i, g := range disk.Groups(survey) {
 			if err := p.bringUp(ctx, survey, survey.Pools[i], g); err != nil {
-				problems[g.Pool] = err.Error()
+				problems[g.Pool] = err
 			}
 		}
 		survey, err = p.survey(ctx) // as it is now
@@ -175,7 +197,10 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 		vg, ok = report.VolumeGroup(g.Name)
 	}
 	if !ok {
-		return fmt.Errorf("no disk for it: none is free of those that its configuration names (loam disk list says why)")
+		if s.Labels != nil && !c.Selects(s.Labels) {
+			return fmt.Errorf("%w: it takes disks of nodes with the labels %s", errElsewhere, disk.Selector(c))
+		}
+		return errNoDisk
 	}
 	problem, note := unlike(c, vg)
 	if problem != "" {
@@ -235,7 +260,7 @@ func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
 }
 
 // conclude remembers what was found, and has wiped what an earlier agent did not get to wipe.
-func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string]string) {
+func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string]error) {
 	isWiping := func(v Volume) bool { return v.Record.Kind == volume.Wiping }
 	if slices.ContainsFunc(Volumes(s.Pools, s.Report), isWiping) {
 		p.WipeSoon()
@@ -250,7 +275,7 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 		p.tell()
 	}
 	for name, problem := range problems {
-		if p.problems[name] != problem {
+		if before := p.problems[name]; before == nil || before.Error() != problem.Error() {
 			p.log.ErrorContext(ctx, "pool is not up", "pool", name, "problem", problem)
 		}
 	}
@@ -258,7 +283,7 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 		if _, bad := problems[c.Name]; !bad && !p.up[c.Name] {
 			p.log.InfoContext(ctx, "pool is up", "pool", c.Name, "group", c.VolumeGroup)
 		}
-		p.up[c.Name] = problems[c.Name] == ""
+		p.up[c.Name] = problems[c.Name] == nil
 	}
 	p.judged, p.problems = judged, problems
 }

@@ -46,7 +46,7 @@ type Pools struct {
 	known    map[string]Volume        // by logical volume name: where it was last seen
 	offered  map[string]offer         // by pool, as of the last report
 	judged   []Judged
-	problems map[string]string // by pool
+	problems map[string]error // by pool
 	up       map[string]bool   // by pool
 }
 
@@ -54,7 +54,7 @@ type Pools struct {
 func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
 		lvm: l, log: log, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		locks: map[string]chan struct{}{}, known: map[string]Volume{}, problems: map[string]string{}, up: map[string]bool{},
+		locks: map[string]chan struct{}{}, known: map[string]Volume{}, problems: map[string]error{}, up: map[string]bool{},
 	}
 }
 

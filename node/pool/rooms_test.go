@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -85,12 +86,34 @@ func TestRoomsKnowsMissingFromUnknown(t *testing.T) {
 		t.Errorf("LVM fails: %v, want its error", rooms)
 	}
 	fake.Fail = nil
-	p.conclude(t.Context(), disk.Survey{}, map[string]string{"gone": "cannot read /sys"})
+	p.conclude(t.Context(), disk.Survey{}, map[string]error{"gone": errors.New("cannot read /sys")})
 	if rooms, err = p.Rooms(t.Context()); err == nil {
 		t.Errorf("the disks could never be looked at: %v, want an error", rooms)
 	}
 	p.own(disk.Survey{})
 	if _, err = p.Rooms(t.Context()); err != nil {
 		t.Errorf("the disks were looked at, and the pool has none: %v, want no error", err)
+	}
+}
+
+func TestWhatOnlyAChangeCanMendIsNotTriedAgain(t *testing.T) {
+	for _, c := range []struct {
+		problem             error
+		troubled, elsewhere bool
+	}{
+		{nil, false, false},
+		{errNoDisk, false, false},
+		{fmt.Errorf("%w: it takes disks of nodes with the labels disktype=nvme", errElsewhere), false, true},
+		{errors.New("vgcreate failed"), true, false},
+	} {
+		p := New(lvmtest.NewFake(nil), slog.New(slog.DiscardHandler))
+		problems := map[string]error{}
+		if c.problem != nil {
+			problems["fast"] = c.problem
+		}
+		p.conclude(t.Context(), disk.Survey{}, problems)
+		if p.troubled() != c.troubled || p.IsElsewhere("fast") != c.elsewhere {
+			t.Errorf("%v: troubled %v, elsewhere %v", c.problem, p.troubled(), p.IsElsewhere("fast"))
+		}
 	}
 }

@@ -142,10 +142,21 @@ func (b bed) event(object, words string) {
 	})
 }
 
-// in runs a shell's command in a pod.
+// in runs a shell's command in a pod, once the kubelet there answers.
 func (b bed) in(pod, command string) string {
 	b.Helper()
-	return b.kubectl("exec", pod, "--", "sh", "-ec", command)
+	var failed error
+	out := b.until("a shell in "+pod, func() (out string, ok bool) {
+		out, failed = b.try("exec", pod, "--", "sh", "-ec", command)
+		if failed != nil && (strings.Contains(failed.Error(), "error dialing backend") || strings.Contains(failed.Error(), "container not found")) {
+			return failed.Error(), false
+		}
+		return out, true
+	})
+	if failed != nil {
+		b.Fatal(failed)
+	}
+	return out
 }
 
 // write puts new contents into a file in a pod, and returns their checksum.
