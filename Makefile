@@ -55,8 +55,8 @@ e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most 
 	bin/cluster --nodes=2 --disks=1x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 -timeout 40m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: cluster
-cluster: programs bin/cluster ## a shell with a Kubernetes of its own, and Loam on it
-	bin/cluster --nodes=2 --disks=1x6G -- bash
+cluster: programs bin/cluster ## a Kubernetes of its own with Loam on it, which stays until `bin/cluster down`
+	bin/cluster up --nodes=2 --disks=2x6G
 
 .PHONY: bin/cluster
 bin/cluster: tools

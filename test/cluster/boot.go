@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,8 +15,6 @@ import (
 // nodeMemory is what containerd, a kubelet and some pods need, with room for the root's overlay.
 const nodeMemory = "1800M"
 
-const stateDiskSize = 8 << 30
-
 // machine is a node, as this side sees it.
 type machine struct {
 	cluster *cluster
@@ -29,19 +26,18 @@ type machine struct {
 }
 
 // newMachine makes a node's disks. Node 1 is k1.
-func (c *cluster) newMachine(number int) (*machine, error) {
+func (c *cluster) newMachine(ctx context.Context, number int) (*machine, error) {
 	m := &machine{cluster: c, number: number, name: fmt.Sprintf("k%d", number)}
-	sizes := append([]int64{stateDiskSize}, c.options.disks...)
-	for i, size := range sizes {
-		path := filepath.Join(c.dir, fmt.Sprintf("%s-%d.img", m.name, i))
-		f, err := os.Create(path)
-		if err != nil {
+	for i := range len(c.options.disks) + 1 {
+		m.disks = append(m.disks, filepath.Join(c.dir, fmt.Sprintf("%s-%d.img", m.name, i)))
+	}
+	if err := c.copyState(ctx, m.disks[0]); err != nil {
+		return nil, err
+	}
+	for i, size := range c.options.disks {
+		if err := makeDisk(m.disks[i+1], size); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-			return nil, err
-		}
-		m.disks = append(m.disks, path)
 	}
 	if err := os.MkdirAll(m.share(), 0o755); err != nil {
 		return nil, err

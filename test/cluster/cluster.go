@@ -96,9 +96,9 @@ func (c *cluster) startControl(ctx context.Context) (err error) {
 	return err
 }
 
-func (c *cluster) startNodes(context.Context) error {
+func (c *cluster) startNodes(ctx context.Context) error {
 	for i := 1; i <= c.nodes; i++ {
-		m, err := c.newMachine(i)
+		m, err := c.newMachine(ctx, i)
 		if err != nil {
 			return err
 		}

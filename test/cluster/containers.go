@@ -72,7 +72,7 @@ func (n node) containerd(ctx context.Context) error {
 
 // daemon starts a program with its log in the node's share.
 func (n node) daemon(name, program string, args ...string) (*exec.Cmd, error) {
-	log, err := os.OpenFile(filepath.Join(n.dir, n.name, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(filepath.Join(n.share(), name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -82,16 +82,5 @@ func (n node) daemon(name, program string, args ...string) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-// images imports those that are not there yet.
-func (n node) images(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(n.cache, "images", "*.tar"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := runAll(ctx, [][]string{{"ctr", "--namespace", "k8s.io", "images", "import", "--no-unpack", f}}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// share is a folder that the guest and the host both see.
+func (n node) share() string { return filepath.Join(n.dir, n.name) }

@@ -61,7 +61,10 @@ func (c *cluster) prepare(ctx context.Context) error {
 	if err := c.image(ctx, "shell", "-name", shellImage, "-packages", "dash,coreutils,util-linux", "-binary", ""); err != nil {
 		return err
 	}
-	return c.loamImage(ctx)
+	if err := c.loamImage(ctx); err != nil {
+		return err
+	}
+	return c.prepareState(ctx)
 }
 
 // debianPackages are what nodes run besides Kubernetes.

@@ -18,7 +18,6 @@ authentication:
   x509: {clientCAFile: %[2]s/ca.crt}
 authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
-enforceNodeAllocatable: [none]
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 tlsCertFile: %[2]s/%[3]s.crt
 tlsPrivateKeyFile: %[2]s/%[3]s.key
@@ -57,7 +56,7 @@ func (n node) kubelet(ctx context.Context) error {
 		}
 		_ = cmd.Process.Kill()
 		<-ended
-		if err := os.Remove(filepath.Join(n.dir, n.name, restartFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(n.share(), restartFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -75,7 +74,7 @@ func (n node) untilTold(ctx context.Context, ended <-chan error) error {
 		case err := <-ended:
 			return fmt.Errorf("kubelet ended: %w", err)
 		case <-tick.C:
-			if _, err := os.Stat(filepath.Join(n.dir, n.name, restartFile)); err == nil {
+			if _, err := os.Stat(filepath.Join(n.share(), restartFile)); err == nil {
 				return nil
 			}
 		}

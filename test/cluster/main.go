@@ -70,14 +70,15 @@ func run(ctx context.Context, args []string) (int, error) {
 	return c.command(ctx)
 }
 
-// commands are those that have a name, by it; with it as the first argument. The last two are not for people.
+// commands are those that have a name, by it; with it as the first argument. The last three are not for people.
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"up":        func(ctx context.Context, args []string) error { return upInBackground(ctx, args[1:]) },
-	"down":      func(ctx context.Context, _ []string) error { return downInBackground(ctx) },
-	"node":      pullForPeople,
-	"apiserver": pullForPeople,
-	"hold":      func(ctx context.Context, args []string) error { return hold(ctx, args[1:]) },
-	"be-node":   func(ctx context.Context, args []string) error { return runNode(ctx, args[1:]) },
+	"up":          func(ctx context.Context, args []string) error { return upInBackground(ctx, args[1:]) },
+	"down":        func(ctx context.Context, _ []string) error { return downInBackground(ctx) },
+	"node":        pullForPeople,
+	"apiserver":   pullForPeople,
+	"hold":        func(ctx context.Context, args []string) error { return hold(ctx, args[1:]) },
+	"be-node":     func(ctx context.Context, args []string) error { return runNode(ctx, args[1:]) },
+	"be-unpacker": func(ctx context.Context, args []string) error { return runUnpacker(ctx, args[1:]) },
 }
 
 func parse(args []string) (options, error) {

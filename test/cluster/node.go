@@ -23,13 +23,8 @@ type node struct {
 }
 
 func runNode(ctx context.Context, args []string) error {
-	n := node{}
-	flags := flag.NewFlagSet("node", flag.ContinueOnError)
-	flags.StringVar(&n.name, "name", "", "")
-	flags.IntVar(&n.number, "number", 0, "")
-	flags.StringVar(&n.dir, "dir", "", "")
-	flags.StringVar(&n.cache, "cache", "", "")
-	if err := flags.Parse(args); err != nil {
+	n, _, err := parseNode(args)
+	if err != nil {
 		return err
 	}
 	for _, step := range []struct {
@@ -37,7 +32,7 @@ func runNode(ctx context.Context, args []string) error {
 		do   func(context.Context) error
 	}{
 		{"identity", n.identity}, {"control groups", n.controlGroups}, {"processor", n.processor}, {"network", n.network},
-		{"state", n.state}, {"containerd", n.containerd}, {"images", n.images},
+		{"state", n.state}, {"containerd", n.containerd},
 	} {
 		started := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -46,6 +41,24 @@ func runNode(ctx context.Context, args []string) error {
 		fmt.Printf("%s: %.1f s\n", step.name, time.Since(started).Seconds())
 	}
 	return n.kubelet(ctx)
+}
+
+func runUnpacker(ctx context.Context, args []string) error {
+	n, files, err := parseNode(args)
+	if err != nil {
+		return err
+	}
+	return n.unpack(ctx, files)
+}
+
+func parseNode(args []string) (n node, more []string, err error) {
+	flags := flag.NewFlagSet("node", flag.ContinueOnError)
+	flags.StringVar(&n.name, "name", "", "")
+	flags.IntVar(&n.number, "number", 0, "")
+	flags.StringVar(&n.dir, "dir", "", "")
+	flags.StringVar(&n.cache, "cache", "", "")
+	err = flags.Parse(args)
+	return n, flags.Args(), err
 }
 
 // identity gives the node its name.

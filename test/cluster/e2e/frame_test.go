@@ -148,7 +148,7 @@ func (b bed) in(pod, command string) string {
 	var failed error
 	out := b.until("a shell in "+pod, func() (out string, ok bool) {
 		out, failed = b.try("exec", pod, "--", "sh", "-ec", command)
-		if failed != nil && (strings.Contains(failed.Error(), "error dialing backend") || strings.Contains(failed.Error(), "container not found")) {
+		if failed != nil && (strings.Contains(failed.Error(), "unable to upgrade connection") || strings.Contains(failed.Error(), "container not found")) {
 			return failed.Error(), false
 		}
 		return out, true
