@@ -50,6 +50,11 @@ func (c *cluster) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(c.cache, "images"), 0o755); err != nil {
 		return err
 	}
+	unlock, err := waitForLock(ctx, filepath.Join(c.cache, "prepare.lock")) // two clusters at once would write the same files
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := c.buildPrograms(ctx); err != nil {
 		return err
 	}
