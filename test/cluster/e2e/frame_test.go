@@ -135,9 +135,9 @@ func (b bed) until(what string, holds func() (string, bool)) string {
 }
 
 // field waits until a field of an object has a value; "*" is any.
-func (b bed) field(object, path, want string) string {
+func (b bed) field(object, path, want string) {
 	b.Helper()
-	return b.until(object+" "+path+" "+want, func() (string, bool) {
+	b.until(object+" "+path+" "+want, func() (string, bool) {
 		is, err := b.try("get", object, "-o", "jsonpath={"+path+"}")
 		if err != nil {
 			return err.Error(), false
