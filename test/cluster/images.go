@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // built are the programs of this module, made once for each version in go.mod; see there.
@@ -41,10 +43,18 @@ const shellImage = "registry.k8s.io/e2e-test-images/busybox:1.36.1-1"
 
 // prepare makes what is missing of all that a cluster is made of.
 func (c *cluster) prepare(ctx context.Context) error {
-	if err := c.installPackages(ctx); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.cache, "images"), 0o755); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(c.cache, "images"), 0o755); err != nil {
+	lock, err := os.Create(filepath.Join(c.cache, "lock")) // two clusters may begin at once, of one cache
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	if err := c.installPackages(ctx); err != nil {
 		return err
 	}
 	if err := c.buildPrograms(ctx); err != nil {
