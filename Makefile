@@ -65,7 +65,6 @@ bin/cluster: tools
 .PHONY: lint
 lint: tools ## the linters, with the import fence
 	go run $(LINTER) run
-	cd test/cluster && go run $(LINTER) run --config=../../.golangci.yml . ./e2e
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench

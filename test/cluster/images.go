@@ -44,17 +44,17 @@ const shellImage = "registry.k8s.io/e2e-test-images/busybox:1.36.1-1"
 
 // prepare makes what is missing of all that a cluster is made of.
 func (c *cluster) prepare(ctx context.Context) error {
-	if err := c.installPackages(ctx); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Join(c.cache, "images"), 0o755); err != nil {
 		return err
 	}
-	unlock, err := waitForLock(ctx, filepath.Join(c.cache, "prepare.lock")) // two clusters at once would write the same files
+	unlock, err := waitForLock(ctx, filepath.Join(c.cache, "lock")) // two clusters may begin at once, of one cache
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if err := c.installPackages(ctx); err != nil {
+		return err
+	}
 	if err := c.buildPrograms(ctx); err != nil {
 		return err
 	}

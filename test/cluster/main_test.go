@@ -1,47 +1,31 @@
 package main
 
 import (
-	"slices"
+	"reflect"
 	"testing"
 )
 
-func TestParseReadsWhatTheClusterShallBe(t *testing.T) {
-	o, err := parse([]string{"--nodes=3", "--disks=2x4G", "--", "go", "test", "--nodes=1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.nodes != 3 || !slices.Equal(o.disks, []int64{4 << 30, 4 << 30}) || !slices.Equal(o.args, []string{"go", "test", "--nodes=1"}) {
-		t.Errorf("got %+v; want 3 nodes with two disks of 4 GiB each, and the command behind --", o)
-	}
-}
-
-func TestParseRefuses(t *testing.T) {
-	for name, args := range map[string][]string{
-		"no command": {"--nodes=2"}, "no node": {"--nodes=0", "true"}, "more nodes than addresses": {"--nodes=10", "true"},
-		"an unknown flag": {"--node=2", "true"}, "a disk without a unit": {"--disks=4", "true"}, "no disks": {"--disks=0x4G", "true"},
-		"a disk of nothing": {"--disks=0G", "true"}, "disks that are no number": {"--disks=fourx4G", "true"},
+func TestParseDisks(t *testing.T) {
+	for text, want := range map[string][]int64{
+		"6G": {6 << 30}, "2x4G": {4 << 30, 4 << 30},
+		"": nil, "4": nil, "4M": nil, "0x4G": nil, "2x0G": nil, "x4G": nil, "-1G": nil,
 	} {
-		if o, err := parse(args); err == nil {
-			t.Errorf("%s: %q gives %+v; want an error", name, args, o)
+		got, err := parseDisks(text)
+		if !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("parseDisks(%q) = %v, %v; want %v", text, got, err, want)
 		}
 	}
 }
 
-func TestLeverPath(t *testing.T) {
-	for _, test := range []struct {
-		args []string
-		want string // "": refused
-	}{
-		{[]string{"node", "reboot", "k1"}, "/nodes/k1/reboot"},
-		{[]string{"node", "restart-kubelet", "k2"}, "/nodes/k2/restart-kubelet"},
-		{[]string{"apiserver", "stop"}, "/apiserver/stop"},
-		{[]string{"node", "reboot"}, ""},
-		{[]string{"node", "reboot", "../down"}, ""},
-		{[]string{"apiserver", "stop", "now"}, ""},
-	} {
-		got, err := leverPath(test.args)
-		if got != test.want || (err == nil) != (test.want != "") {
-			t.Errorf("leverPath(%q) = %q, %v; want %q", test.args, got, err, test.want)
+func TestParseWantsACommandAndAFewNodes(t *testing.T) {
+	o, err := parse([]string{"--nodes=3", "--disks=1G", "--", "ls", "--nodes"})
+	want := options{nodes: 3, disks: []int64{1 << 30}, args: []string{"ls", "--nodes"}}
+	if err != nil || !reflect.DeepEqual(o, want) {
+		t.Errorf("parse gives %+v, %v; want %+v", o, err, want)
+	}
+	for _, args := range [][]string{nil, {"--nodes=2"}, {"--nodes=0", "ls"}, {"--nodes=10", "ls"}, {"--disks=much", "ls"}, {"--colour", "ls"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("parse(%q) gives no error", args)
 		}
 	}
 }
