@@ -28,13 +28,13 @@ type machine struct {
 // newMachine makes a node's disks. Node 1 is k1.
 func (c *cluster) newMachine(ctx context.Context, number int) (*machine, error) {
 	m := &machine{cluster: c, number: number, name: fmt.Sprintf("k%d", number)}
-	for i := range len(c.options.disks) + 1 {
+	for i := range len(c.disks) + 1 {
 		m.disks = append(m.disks, filepath.Join(c.dir, fmt.Sprintf("%s-%d.img", m.name, i)))
 	}
 	if err := c.copyState(ctx, m.disks[0]); err != nil {
 		return nil, err
 	}
-	for i, size := range c.options.disks {
+	for i, size := range c.disks {
 		if err := makeDisk(m.disks[i+1], size); err != nil {
 			return nil, err
 		}

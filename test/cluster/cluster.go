@@ -56,9 +56,10 @@ func up(ctx context.Context, o options) (c *cluster, within context.Context, err
 		return nil, nil, err
 	}
 	ctx, c.end = context.WithCancel(ctx)
+	begun := c // what is returned with an error is nil
 	defer func() {
 		if err != nil {
-			c.down()
+			begun.down()
 		}
 	}()
 	for _, step := range []struct {

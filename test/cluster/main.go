@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -137,6 +138,9 @@ func (c *cluster) command(ctx context.Context) (int, error) {
 	cmd.WaitDelay = commandEnd
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+tools+":"+os.Getenv("PATH"), folderVariable+"="+c.dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
+	runtime.LockOSThread() // it is the thread whose death that signal tells of
+	defer runtime.UnlockOSThread()
 	err := cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.ExitCode() >= 0 {
