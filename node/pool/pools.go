@@ -47,7 +47,7 @@ type Pools struct {
 	offered  map[string]offer         // by pool, as of the last report
 	judged   []Judged
 	problems map[string]error // by pool
-	up       map[string]bool   // by pool
+	up       map[string]bool  // by pool
 }
 
 // New makes the pools of a node, none of which is up yet.

@@ -42,7 +42,7 @@ func (p *Pools) blind() error {
 		return nil
 	}
 	for name, problem := range p.problems {
-		return fmt.Errorf("pool %s is not up: %s", name, problem)
+		return fmt.Errorf("pool %s is not up: %w", name, problem)
 	}
 	return nil
 }
