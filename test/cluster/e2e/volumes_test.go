@@ -106,9 +106,11 @@ spec: {volumeSnapshotClassName: loam, source: {persistentVolumeClaimName: data}}
 `)
 	b.field("volumesnapshot/monday", ".status.readyToUse", "true")
 	changed := b.write("data", "/data/file")
+	// kube-scheduler by itself does not know that a copy has to be where its source is (docs/limits.md).
+	there := onNode(b.kubectl("get", "pod", "data", "-o", "jsonpath={.spec.nodeName}"))
 	b.apply(claim("restored", "loam", "512Mi", "dataSource: {apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: monday}") +
-		pod("restored", "restored") +
-		claim("cloned", "loam", "256Mi", "dataSource: {kind: PersistentVolumeClaim, name: data}") + pod("cloned", "cloned"))
+		pod("restored", "restored", there) +
+		claim("cloned", "loam", "256Mi", "dataSource: {kind: PersistentVolumeClaim, name: data}") + pod("cloned", "cloned", there))
 	b.ready("restored", "cloned")
 	b.holds("restored", "/data/file", sum)
 	b.holds("cloned", "/data/file", changed)
