@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
-
-	"crypto/tls"
-	"net"
 
 	"golang.org/x/sys/unix"
 )
@@ -151,9 +151,11 @@ func (c *controlPlane) stopAll() {
 
 // ready waits until the API server says that it is.
 func (c *controlPlane) ready(ctx context.Context) error {
+	authority := x509.NewCertPool()
+	authority.AddCert(c.pki.certificate)
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DialContext:     func(ctx context.Context, _, address string) (net.Conn, error) { return c.net.dial(ctx, address) },
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // whether it answers is all that is asked
+		DialContext:     func(_ context.Context, _, address string) (net.Conn, error) { return c.net.dial(address) },
+		TLSClientConfig: &tls.Config{RootCAs: authority},
 	}}
 	defer client.CloseIdleConnections()
 	for {

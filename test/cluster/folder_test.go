@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestSweepRemovesWhatADeadClusterLeftAndNothingElse(t *testing.T) {
@@ -46,4 +49,23 @@ func TestClusterIsAliveAsLongAsItsLock(t *testing.T) {
 			t.Errorf("%s: alive is %v, %v", d, alive, err)
 		}
 	}
+}
+
+func TestWaitForLockWaitsForWhoeverHasItAndForNoLongerThanItsContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := waitForLock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := waitForLock(short, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while somebody has the lock: %v; it should wait in vain", err)
+	}
+	unlock()
+	again, err := waitForLock(t.Context(), path)
+	if err != nil {
+		t.Fatalf("once the lock is free: %v", err)
+	}
+	again()
 }

@@ -3,15 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // built are the programs of this module, made once for each version in go.mod; see there.
@@ -25,8 +25,9 @@ var built = map[string]string{
 }
 
 const (
-	provisioner = "github.com/kubernetes-csi/external-provisioner/v6"
-	snapshotter = "github.com/kubernetes-csi/external-snapshotter/v8"
+	provisioner    = "github.com/kubernetes-csi/external-provisioner/v6"
+	snapshotter    = "github.com/kubernetes-csi/external-snapshotter/v8"
+	snapshotClient = "github.com/kubernetes-csi/external-snapshotter/client/v8"
 )
 
 // pictured are the images of one program each, by its name.
@@ -46,14 +47,11 @@ func (c *cluster) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(c.cache, "images"), 0o755); err != nil {
 		return err
 	}
-	lock, err := os.Create(filepath.Join(c.cache, "lock")) // two clusters may begin at once, of one cache
+	unlock, err := waitForLock(ctx, filepath.Join(c.cache, "lock")) // two clusters may begin at once, of one cache
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return err
-	}
+	defer unlock()
 	if err := c.installPackages(ctx); err != nil {
 		return err
 	}
@@ -89,11 +87,24 @@ func (c *cluster) installPackages(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	slices.Sort(missing)
 	say("installing Debian packages: %s", strings.Join(missing, " "))
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)...)
+	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
+	if aptGet(ctx, install...) == nil {
+		return nil
+	}
+	// The package lists are missing or too old.
+	if err := aptGet(ctx, "update"); err != nil {
+		return err
+	}
+	return aptGet(ctx, install...)
+}
+
+func aptGet(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install: %w: %s", err, out)
+		return fmt.Errorf("apt-get %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
@@ -125,19 +136,19 @@ const versionFlags = "-X k8s.io/component-base/version.gitVersion=v1.37.2 -X k8s
 // patchedModule is a go.mod with a copy of external-provisioner, whose v6.3.0 does not compile with client-go 0.37 for the
 // sake of a line for API servers that know CSIStorageCapacity in v1beta1 alone (Kubernetes before 1.24). The copy lacks it.
 func (c *cluster) patchedModule(ctx context.Context, module string) (string, error) {
-	dir, err := c.goTool(ctx, module, "list", "-m", "-f", "{{.Dir}}", provisioner)
-	if err != nil {
-		return "", err
-	}
 	folder := filepath.Join(c.cache, "external-provisioner")
 	modFile := filepath.Join(c.cache, "go.mod")
 	if newer(modFile, filepath.Join(module, "go.mod")) {
 		return modFile, nil
 	}
+	dir, err := c.moduleSource(ctx, provisioner)
+	if err != nil {
+		return "", err
+	}
 	if err := os.RemoveAll(folder); err != nil {
 		return "", err
 	}
-	if err := os.CopyFS(folder, os.DirFS(strings.TrimSpace(dir))); err != nil {
+	if err := os.CopyFS(folder, os.DirFS(dir)); err != nil {
 		return "", err
 	}
 	source := filepath.Join(folder, "cmd", "csi-provisioner", "csi-provisioner.go")
@@ -187,6 +198,20 @@ func (c *cluster) loamImage(ctx context.Context) error {
 	say("making Loam's image")
 	_, err := c.goTool(ctx, c.root, "run", "./deploy/image", "-cache", filepath.Join(c.cache, "debian"), "-binary", binary, "-o", target)
 	return err
+}
+
+// moduleSource is the folder with the source of a module of test/cluster/go.mod, which is fetched where it is not there yet:
+// `go list -m` gives no folder then.
+func (c *cluster) moduleSource(ctx context.Context, module string) (string, error) {
+	out, err := c.goTool(ctx, filepath.Join(c.root, "test", "cluster"), "mod", "download", "-json", module)
+	if err != nil {
+		return "", err
+	}
+	var fetched struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &fetched); err != nil {
+		return "", fmt.Errorf("go mod download %s: %w", module, err)
+	}
+	return fetched.Dir, nil
 }
 
 // goTool runs go in a folder and returns what it prints. Programs are static, as guests and images want them.

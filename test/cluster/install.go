@@ -84,12 +84,14 @@ func (c *cluster) capacityPublished(ctx context.Context) error {
 
 // installSnapshots installs the API and the snapshot-controller, which are the cluster's and not Loam's.
 func (c *cluster) installSnapshots(ctx context.Context) error {
-	dirs, err := c.goTool(ctx, filepath.Join(c.root, "test", "cluster"), "list", "-m", "-f", "{{.Dir}}",
-		"github.com/kubernetes-csi/external-snapshotter/client/v8", snapshotter)
+	client, err := c.moduleSource(ctx, snapshotClient)
 	if err != nil {
 		return err
 	}
-	client, controller, _ := strings.Cut(strings.TrimSpace(dirs), "\n")
+	controller, err := c.moduleSource(ctx, snapshotter)
+	if err != nil {
+		return err
+	}
 	for _, kind := range []string{"volumesnapshotclasses", "volumesnapshotcontents", "volumesnapshots"} {
 		if _, err := c.kubectl(ctx, "apply", "-f", filepath.Join(client, "config", "crd", "snapshot.storage.k8s.io_"+kind+".yaml")); err != nil {
 			return err

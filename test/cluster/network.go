@@ -107,7 +107,7 @@ func (n *namespace) run(cmd *exec.Cmd) error {
 }
 
 // dial connects from there.
-func (n *namespace) dial(ctx context.Context, address string) (conn net.Conn, err error) {
+func (n *namespace) dial(address string) (conn net.Conn, err error) {
 	err = n.do(func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -148,15 +148,15 @@ func (n *namespace) expose(ctx context.Context, address string) (string, error) 
 			if err != nil {
 				return
 			}
-			go n.splice(ctx, from, address)
+			go n.splice(from, address)
 		}
 	}()
 	return l.Addr().String(), nil
 }
 
-func (n *namespace) splice(ctx context.Context, from net.Conn, address string) {
+func (n *namespace) splice(from net.Conn, address string) {
 	defer from.Close()
-	to, err := n.dial(ctx, address)
+	to, err := n.dial(address)
 	if err != nil {
 		return
 	}

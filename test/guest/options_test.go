@@ -28,8 +28,8 @@ func TestParse(t *testing.T) {
 		{"the rest", []string{"--kernel=qemu", "--timeout=90s", "--writable=/a", "--writable=b", "--package=hello", "--verbose", "true"},
 			machine.Options{Kernel: machine.QEMU, Memory: gib, Timeout: 90 * time.Second, Args: []string{"true"},
 				Writable: []string{"/a", "b"}, Packages: []string{"hello"}, Verbose: true}},
-		{"a network", []string{"--tap=tap0", "true"},
-			machine.Options{Kernel: machine.UML, Memory: gib, Timeout: defaultTimeout, Args: []string{"true"}, Tap: "tap0"}},
+		{"a network", []string{"--tap=tap1", "true"},
+			machine.Options{Kernel: machine.UML, Memory: gib, Timeout: defaultTimeout, Args: []string{"true"}, Tap: "tap1"}},
 		{"no timeout", []string{"--timeout=0", "true"}, machine.Options{Kernel: machine.UML, Memory: gib, Args: []string{"true"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

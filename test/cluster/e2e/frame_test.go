@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -54,12 +55,33 @@ func (b bed) tell() {
 	for _, args := range [][]string{
 		{"get", "pods,pvc", "-o", "wide"}, {"get", "pv"}, {"get", "events", "--sort-by=.lastTimestamp"},
 		{"get", "volumesnapshots", "-o", "yaml"}, {"--namespace", install, "get", "pods", "-o", "wide"},
-		{"--namespace", install, "logs", "daemonset/loam-agent", "--tail=30"},
+		{"--namespace", install, "logs", "--selector=app.kubernetes.io/component=agent", "--tail=30", "--prefix"},
 		{"--namespace", install, "logs", "deployment/loam-controller", "--all-containers", "--tail=15", "--prefix"},
 	} {
 		out, err := b.try(args...)
 		b.Logf("$ kubectl %s\n%s%v", strings.Join(args, " "), out, err)
 	}
+	// Of a node that is off or hangs, its own logs are all there is.
+	for _, pattern := range []string{"k*.log", "k*/kubelet.log", "k*/containerd.log"} {
+		logs, err := filepath.Glob(filepath.Join(os.Getenv("LOAM_CLUSTER"), pattern))
+		if err != nil {
+			b.Log(err)
+		}
+		for _, l := range logs {
+			b.Logf("%s ends with\n%s", l, tail(l))
+		}
+	}
+}
+
+// tail is what a log says last, or why it cannot be read.
+func tail(file string) string {
+	const lines, most = 15, 16 << 10
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	last := strings.Split(string(bytes.TrimSpace(text[max(0, len(text)-most):])), "\n")
+	return strings.Join(last[max(0, len(last)-lines):], "\n")
 }
 
 // try runs kubectl in the test's namespace.
@@ -113,9 +135,9 @@ func (b bed) until(what string, holds func() (string, bool)) string {
 }
 
 // field waits until a field of an object has a value; "*" is any.
-func (b bed) field(object, path, want string) string {
+func (b bed) field(object, path, want string) {
 	b.Helper()
-	return b.until(object+" "+path+" "+want, func() (string, bool) {
+	b.until(object+" "+path+" "+want, func() (string, bool) {
 		is, err := b.try("get", object, "-o", "jsonpath={"+path+"}")
 		if err != nil {
 			return err.Error(), false
@@ -241,7 +263,8 @@ func (b bed) lever(path string) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		b.Fatalf("%s: %s", path, answer.Status)
+		why, err := io.ReadAll(answer.Body)
+		b.Fatalf("%s: %s: %s (%v)", path, answer.Status, why, err)
 	}
 }
 

@@ -66,7 +66,8 @@ func TestAPIServerAwayForAMinute(t *testing.T) {
 func TestAgentsTokenMayWriteItsOwnNodesCapacityAlone(t *testing.T) {
 	b := start(t)
 	own, other := b.agent("k1"), "k2"
-	token := b.kubectl("--namespace", install, "exec", own, "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
+	// As the kubelet asks for it: bound to the pod, and so to its node.
+	token := b.kubectl("--namespace", install, "create", "token", "loam-agent", "--bound-object-kind=Pod", "--bound-object-name="+own)
 	as := func(args ...string) (string, error) {
 		return b.try(append([]string{"--namespace", install, "--token", token, "--kubeconfig", anonymous(b)}, args...)...)
 	}
