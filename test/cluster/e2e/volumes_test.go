@@ -123,7 +123,7 @@ func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
 	device := strings.Replace(pod("block", "block"), "volumeMounts: [{name: data, mountPath: /data}]", "volumeDevices: [{name: data, devicePath: /dev/data}]", 1)
 	b.apply(claim("block", "loam", "256Mi", "volumeMode: Block") + device)
 	b.ready("block")
-	sum := b.in("block", "head -c 3000000 /dev/urandom > /tmp/x && dd if=/tmp/x of=/dev/data conv=fsync 2>/dev/null && sha256sum < /tmp/x")
+	sum := b.in("block", "head -c 3000000 /dev/urandom > /dev/shm/x && dd if=/dev/shm/x of=/dev/data conv=fsync 2>/dev/null && sha256sum < /dev/shm/x")
 	b.kubectl("patch", "pvc", "block", "--type=merge", "-p", `{"spec":{"resources":{"requests":{"storage":"512Mi"}}}}`)
 	b.field("pvc/block", ".status.capacity.storage", "512Mi")
 	if is := b.in("block", "head -c 3000000 /dev/data | sha256sum"); is != sum {
