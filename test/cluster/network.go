@@ -80,12 +80,13 @@ func (n *namespace) forward() error {
 	return n.do(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) })
 }
 
-// start starts a program there, which ends with this process.
+// start starts a program there, which ends with this process, at once: told kindly to end while
+// etcd was ending, kube-apiserver was seen to live on for 50 s.
 func (n *namespace) start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &unix.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Pdeathsig, cmd.SysProcAttr.Setpgid = unix.SIGTERM, true
+	cmd.SysProcAttr.Pdeathsig, cmd.SysProcAttr.Setpgid = unix.SIGKILL, true
 	return n.do(cmd.Start)
 }
 
