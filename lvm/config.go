@@ -13,7 +13,9 @@ const settings = `config{checks=0} activation{` +
 	// A container has no udevd to wait for: LVM makes the device nodes itself.
 	`udev_sync=0 udev_rules=0 verify_udev_operations=0 ` +
 	// No dmeventd: the agent watches its pools. lvcreate --errorwhenfull is refused by 2.03.16 for thin pools.
-	`monitoring=0 error_when_full=1 thin_pool_autoextend_threshold=100 use_linear_target=1} ` +
+	`monitoring=0 error_when_full=1 thin_pool_autoextend_threshold=100 use_linear_target=1 ` +
+	// KiB that LVM takes and touches before it suspends a device, as it may not wait for memory then (docs/decisions/0027).
+	`reserved_memory=1024} ` +
 	`devices{` +
 	// What --devices names is all there is: neither the host's list nor a filter takes from it, or adds to it.
 	`use_devicesfile=0 hints="none" filter=["a|.*|"] global_filter=["a|.*|"] ` +

@@ -35,9 +35,25 @@ type controlPlane struct {
 // order is that of starting.
 var order = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 
+// auditPolicy has what Loam asks of the API written down, for figures.
+const (
+	auditPolicyFile = "audit-policy.yaml"
+	auditPolicy     = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: ["system:serviceaccounts:` + namespaceOfLoam + `"]
+- level: None
+`
+)
+
 func startControlPlane(ctx context.Context, hyperkube, dir string, n *namespace, p *pki) (*controlPlane, error) {
 	c := &controlPlane{hyperkube: hyperkube, dir: dir, net: n, pki: p, parts: map[string]*component{}}
 	if err := c.identities(); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, auditPolicyFile), []byte(auditPolicy), 0o600); err != nil {
 		return nil, err
 	}
 	for _, name := range order {
@@ -92,6 +108,7 @@ func (c *controlPlane) args(name string) []string {
 			"--kubelet-client-certificate=" + key("kubelet-client.crt"), "--kubelet-client-key=" + key("kubelet-client.key"),
 			"--kubelet-certificate-authority=" + key("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			"--enable-admission-plugins=NodeRestriction", "--profiling=false",
+			"--audit-policy-file=" + filepath.Join(c.dir, auditPolicyFile), "--audit-log-path=" + filepath.Join(c.dir, "audit.log"),
 		}
 	case "kube-controller-manager":
 		return []string{

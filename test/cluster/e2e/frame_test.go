@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 const (
@@ -248,6 +250,31 @@ func (b bed) loam(node string, into any, args ...string) {
 func (b bed) agent(node string) string {
 	b.Helper()
 	return b.kubectl("--namespace", install, "get", "pods", "-l", "app.kubernetes.io/component=agent", "--field-selector", "spec.nodeName="+node, "-o", "jsonpath={.items[0].metadata.name}")
+}
+
+// nodeOf is where a pod is.
+func (b bed) nodeOf(pod string) string {
+	b.Helper()
+	return b.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
+}
+
+// capacity is what a node publishes for a class, bytes; -1 if it publishes nothing.
+func (b bed) capacity(node, class string) int64 {
+	b.Helper()
+	out := b.kubectl("--namespace", install, "get", "csistoragecapacities", "-l", "loam.storage/node="+node,
+		"-o", `jsonpath={range .items[*]}{.storageClassName} {.capacity}{"\n"}{end}`)
+	for line := range strings.Lines(out) {
+		name, figure, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name != class {
+			continue
+		}
+		q, err := resource.ParseQuantity(figure)
+		if err != nil {
+			b.Fatalf("capacity of %s on %s: %q: %v", class, node, figure, err)
+		}
+		return q.Value()
+	}
+	return -1
 }
 
 // lever does what the cluster's own API cannot.

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,20 +16,35 @@ func TestDataSurvivesRestarts(t *testing.T) {
 	b.ready("data")
 	sum := b.write("data", "/data/file")
 	// A restarted kubelet takes the driver up again by itself.
-	if err := os.WriteFile(filepath.Join(os.Getenv("LOAM_CLUSTER"), "k1", "restart-kubelet"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b.until("the kubelet is restarted", func() (string, bool) {
-		_, err := os.Stat(filepath.Join(os.Getenv("LOAM_CLUSTER"), "k1", "restart-kubelet"))
-		return "", os.IsNotExist(err)
-	})
+	b.lever("/nodes/k1/restart-kubelet")
 	b.holds("data", "/data/file", sum)
 	// A killed agent, and all agents one after another.
 	b.kubectl("--namespace", install, "delete", "pod", b.agent("k1"), "--force", "--grace-period=0")
 	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
 	b.holds("data", "/data/file", sum)
-	b.kubectl("--namespace", install, "rollout", "restart", "daemonset/loam-agent")
-	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=300s")
+	// An upgrade leaves the driver registered, so that pods are placed meanwhile, and writers do not notice it.
+	b.in("data", "(while sleep 0.2; do date > /data/busy || date >> /data/failed; done) >/dev/null 2>&1 &")
+	b.kubectl("--namespace", install, "patch", "daemonset/loam-agent", "--type=merge", "-p", `{"spec":{"template":{"metadata":{"annotations":{"upgraded":"`+t.Name()+`"}}}}}`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.try("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=300s")
+		done <- err
+	}()
+	for rolling := true; rolling; {
+		select {
+		case err := <-done:
+			if rolling = false; err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(500 * time.Millisecond):
+			for _, node := range []string{"k1", "k2"} {
+				if drivers := b.kubectl("get", "csinode", node, "-o", "jsonpath={.spec.drivers[*].name}"); drivers != "loam.storage" {
+					t.Errorf("during an upgrade %s has the drivers %q", node, drivers)
+				}
+			}
+		}
+	}
+	b.in("data", "test ! -e /data/failed && test -s /data/busy")
 	b.holds("data", "/data/file", sum)
 	b.kubectl("delete", "pod", "data")
 	b.apply(pod("data", "data"))
@@ -52,15 +69,111 @@ func TestDataSurvivesAPowerCutOfItsNode(t *testing.T) {
 
 func TestAPIServerAwayForAMinute(t *testing.T) {
 	b := start(t)
-	b.apply(claim("data", "loam", "256Mi") + pod("data", "data"))
-	b.ready("data")
+	b.apply(claim("data", "loam", "256Mi") + pod("data", "data") +
+		claim("restless", "loam", "256Mi") + strings.Replace(pod("restless", "restless"), "[sleep, infinity]", `[sh, -c, "date >> /data/starts; sync; sleep 15"]`, 1))
+	b.ready("data", "restless")
 	sum := b.write("data", "/data/file")
+	starts := func() (n int) {
+		_, err := fmt.Sscan(b.in("restless", "wc -l < /data/starts"), &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := starts()
+	capacity := b.capacity("k1", "loam") + b.capacity("k2", "loam")
 	b.lever("/apiserver/stop")
 	time.Sleep(time.Minute) // it is the time away that is tested
 	b.lever("/apiserver/start")
 	b.holds("data", "/data/file", sum)
+	if after := starts(); after <= before {
+		t.Errorf("a pod that ends every 15 s has started %d times after a minute, as before it", after)
+	}
+	if is := b.capacity("k1", "loam") + b.capacity("k2", "loam"); is != capacity {
+		t.Errorf("%d bytes are published after the outage and %d were before it", is, capacity)
+	}
 	b.apply(claim("next", "loam", "256Mi") + pod("next", "next"))
 	b.ready("next")
+}
+
+func TestNodeIsDeletedFromTheCluster(t *testing.T) {
+	b := start(t)
+	b.apply(claim("lost", "loam", "256Mi") + pod("lost", "lost", onNode("k2")))
+	b.ready("lost")
+	volume := b.kubectl("get", "pvc", "lost", "-o", "jsonpath={.spec.volumeName}")
+	sum := b.write("lost", "/data/file")
+	b.lever("/nodes/k2/off")
+	b.kubectl("delete", "node", "k2")
+	b.until("no capacity of a node that is gone", func() (string, bool) { is := b.capacity("k2", "loam"); return fmt.Sprint(is), is < 0 })
+	// Its volumes can be given up: claims and pods do not hang.
+	b.kubectl("delete", "pod", "lost", "--force", "--grace-period=0")
+	b.kubectl("delete", "pvc", "lost", "--timeout=120s")
+	b.until("the volume's record is gone", func() (string, bool) {
+		out, err := b.try("get", "pv", volume, "--ignore-not-found")
+		return out, err == nil && out == ""
+	})
+	// What had a place there gets another.
+	b.apply(claim("next", "loam", "256Mi") + pod("next", "next"))
+	b.ready("next")
+	// The node comes back with its disks: its capacity is published, and what was on them is there for a person to see.
+	b.lever("/nodes/k2/on")
+	b.until("capacity of a node that is back", func() (string, bool) { is := b.capacity("k2", "loam"); return fmt.Sprint(is), is > 1<<30 })
+	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
+	b.kubectl("--namespace", install, "rollout", "status", "deployment/loam-controller", "--timeout=180s")
+	agent := b.agent("k2")
+	b.kubectl("--namespace", install, "exec", agent, "--", "loam", "volume", "mount", volume, "/tmp/lost")
+	out := b.kubectl("--namespace", install, "exec", agent, "--", "sha256sum", "/tmp/lost/file")
+	if !strings.HasPrefix(out, strings.Fields(sum)[0]) {
+		t.Errorf("the file is %s, and %s was written", out, sum)
+	}
+	b.kubectl("--namespace", install, "exec", agent, "--", "loam", "volume", "unmount", "/tmp/lost")
+	b.kubectl("--namespace", install, "exec", agent, "--", "loam", "volume", "delete", volume)
+	b.apply(claim("after", "loam", "256Mi") + pod("after", "after", onNode("k2")))
+	b.ready("after")
+}
+
+func TestWrongConfigurationIsToldAndTheLastGoodOneStays(t *testing.T) {
+	b := start(t)
+	good := b.kubectl("--namespace", install, "get", "configmap", "loam", "-o", `jsonpath={.data.config\.yaml}`)
+	set := func(text string) {
+		patch, err := json.Marshal(map[string]any{"data": map[string]string{"config.yaml": text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.kubectl("--namespace", install, "patch", "configmap", "loam", "--type=merge", "-p", string(patch))
+	}
+	t.Cleanup(func() { set(good) })
+	set(good + "\nstopat: 95%\n")
+	agent := b.agent("k1")
+	b.until("an event on the node", func() (string, bool) {
+		out, err := b.try("--namespace", "default", "get", "events", "--field-selector", "involvedObject.kind=Node,reason=LoamConfigurationNotUsed", "-o", "jsonpath={range .items[*]}{.involvedObject.name}: {.message}{\"\\n\"}{end}")
+		return out, err == nil && strings.Contains(out, "k1: ") && strings.Contains(out, "stopat")
+	})
+	out := b.kubectl("--namespace", install, "exec", agent, "--", "sh", "-c", "loam pool list 2>&1")
+	if !strings.Contains(out, "stopat") || !strings.Contains(out, "fast") {
+		t.Errorf("the pools are listed as\n%s", out)
+	}
+	b.apply(claim("data", "loam", "128Mi") + pod("data", "data", onNode("k1")))
+	b.ready("data")
+	// An agent that starts with it serves as the one before it.
+	b.kubectl("--namespace", install, "delete", "pod", agent)
+	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
+	b.apply(claim("next", "loam", "128Mi") + pod("next", "next", onNode("k1")))
+	b.ready("next")
+}
+
+func TestPodsReachPodsOnOtherNodes(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	bare := func(name, node, command string) string {
+		return fmt.Sprintf("---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec:\n  terminationGracePeriodSeconds: 1\n  nodeName: %s\n  containers: [{name: main, image: %q, command: [sh, -c, %q]}]\n", name, node, shell, command)
+	}
+	b.apply(bare("there", "k2", "mkdir -p /dev/shm/www && echo hello > /dev/shm/www/index.html && httpd -f -p 8080 -h /dev/shm/www") + bare("here", "k1", "sleep infinity"))
+	b.ready("there", "here")
+	address := b.kubectl("get", "pod", "there", "-o", "jsonpath={.status.podIP}")
+	if out := b.in("here", "wget -q -O - http://"+address+":8080/"); out != "hello" {
+		t.Errorf("k2's pod says %q to k1's", out)
+	}
 }
 
 func TestAgentsTokenMayWriteItsOwnNodesCapacityAlone(t *testing.T) {

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,44 @@ func TestStatefulSetGetsItsVolumes(t *testing.T) {
 	if owner := b.in("ledger-0", "stat -c %g /data"); owner != "1000" {
 		t.Errorf("the volume's group is %s; fsGroup is 1000", owner)
 	}
+}
+
+func TestReplicaThatFitsNowhereWaitsWithTheReason(t *testing.T) {
+	b := start(t)
+	b.apply(claim("filler", "loam", "2500Mi") + pod("filler", "filler", onNode("k1")))
+	b.ready("filler")
+	b.apply(`apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 4
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: main, image: "` + shell + `", command: [sleep, infinity], volumeMounts: [{name: data, mountPath: /data}]}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {storageClassName: loam, accessModes: [ReadWriteOnce], resources: {requests: {storage: 2500Mi}}}
+`)
+	// Two volumes of that size fit on a node: one more on k1, and two on k2.
+	b.ready("db-0", "db-1", "db-2")
+	var nodes []string
+	for _, p := range []string{"db-0", "db-1", "db-2"} {
+		nodes = append(nodes, b.nodeOf(p))
+	}
+	slices.Sort(nodes)
+	if !slices.Equal(nodes, []string{"k1", "k2", "k2"}) {
+		t.Errorf("the pods are on %v; there is room for one on k1 and two on k2", nodes)
+	}
+	b.event("Pod/db-3", "did not have enough free storage")
+	b.event("PersistentVolumeClaim/data-db-3", "no node has room for a volume of 2500Mi")
+	// And it starts as soon as there is room.
+	b.kubectl("delete", "pod", "filler")
+	b.kubectl("delete", "pvc", "filler")
+	b.ready("db-3")
 }
 
 func TestPodThatFitsNowhereWaitsAndItsClaimSaysWhy(t *testing.T) {
@@ -53,7 +93,7 @@ func TestFullNodeIsAvoided(t *testing.T) {
 	b.ready("filler")
 	b.apply(claim("next", "loam", "3Gi") + pod("next", "next"))
 	b.ready("next")
-	if on := b.kubectl("get", "pod", "next", "-o", "jsonpath={.spec.nodeName}"); on != "k2" {
+	if on := b.nodeOf("next"); on != "k2" {
 		t.Errorf("the pod is on %s, where there is no room", on)
 	}
 }
@@ -107,7 +147,7 @@ spec: {volumeSnapshotClassName: loam, source: {persistentVolumeClaimName: data}}
 	b.field("volumesnapshot/monday", ".status.readyToUse", "true")
 	changed := b.write("data", "/data/file")
 	// kube-scheduler by itself does not know that a copy has to be where its source is (docs/limits.md).
-	there := onNode(b.kubectl("get", "pod", "data", "-o", "jsonpath={.spec.nodeName}"))
+	there := onNode(b.nodeOf("data"))
 	b.apply(claim("restored", "loam", "512Mi", "dataSource: {apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: monday}") +
 		pod("restored", "restored", there) +
 		claim("cloned", "loam", "256Mi", "dataSource: {kind: PersistentVolumeClaim, name: data}") + pod("cloned", "cloned", there))
@@ -119,12 +159,75 @@ spec: {volumeSnapshotClassName: loam, source: {persistentVolumeClaimName: data}}
 	b.holds("restored", "/data/file", sum)
 }
 
+func TestSnapshotIsKeptWhereItsPolicySaysSo(t *testing.T) {
+	b := start(t)
+	b.apply(`apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshotClass
+metadata: {name: loam-kept}
+driver: loam.storage
+deletionPolicy: Retain
+` + claim("data", "loam", "256Mi") + pod("data", "data", onNode("k1")))
+	b.ready("data")
+	snapshots := func() (all []struct{ ID, Of string }) {
+		b.loam("k1", &all, "volume", "list", "--snapshots")
+		return all
+	}
+	before := len(snapshots())
+	b.apply(`apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: kept}
+spec: {volumeSnapshotClassName: loam-kept, source: {persistentVolumeClaimName: data}}
+`)
+	b.field("volumesnapshot/kept", ".status.readyToUse", "true")
+	content := b.kubectl("get", "volumesnapshot", "kept", "-o", "jsonpath={.status.boundVolumeSnapshotContentName}")
+	b.kubectl("delete", "volumesnapshot", "kept", "--timeout=60s")
+	if n := len(snapshots()); n != before+1 {
+		t.Errorf("%d snapshots on k1, and there were %d before one that is kept", n, before)
+	}
+	b.kubectl("patch", "volumesnapshotcontent", content, "--type=merge", "-p", `{"spec":{"deletionPolicy":"Delete"}}`)
+	b.kubectl("delete", "volumesnapshotcontent", content, "--timeout=60s")
+	if n := len(snapshots()); n != before {
+		t.Errorf("%d snapshots on k1 after the kept one was deleted, and %d before it was made", n, before)
+	}
+}
+
+func TestThickVolumeIsKeptAfterItsClaim(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.apply(claim("ledger", "loam-thick", "256Mi") + pod("ledger", "ledger"))
+	b.ready("ledger")
+	node, volume := b.nodeOf("ledger"), b.kubectl("get", "pvc", "ledger", "-o", "jsonpath={.spec.volumeName}")
+	sum := b.write("ledger", "/data/file")
+	b.kubectl("delete", "pod", "ledger")
+	b.kubectl("delete", "pvc", "ledger")
+	b.field("pv/"+volume, ".status.phase", "Released")
+	// As an administrator gives a released volume to a new claim.
+	b.kubectl("patch", "pv", volume, "--type=json", "-p", `[{"op":"remove","path":"/spec/claimRef"}]`)
+	b.apply(claim("again", "loam-thick", "256Mi", "volumeName: "+volume) + pod("again", "again"))
+	b.ready("again")
+	b.holds("again", "/data/file", sum)
+	b.kubectl("patch", "pv", volume, "-p", `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+	b.kubectl("delete", "pod", "again")
+	b.kubectl("delete", "pvc", "again")
+	b.until("the volume is gone from "+node, func() (string, bool) {
+		var all []struct{ Name string }
+		b.loam(node, &all, "volume", "list")
+		for _, v := range all {
+			if v.Name == volume {
+				return v.Name, false
+			}
+		}
+		return "", true
+	})
+}
+
 func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	device := strings.Replace(pod("block", "block"), "volumeMounts: [{name: data, mountPath: /data}]", "volumeDevices: [{name: data, devicePath: /dev/data}]", 1)
 	b.apply(claim("block", "loam", "256Mi", "volumeMode: Block") + device)
 	b.ready("block")
+	b.in("block", "(while :; do dd if=/dev/zero of=/dev/data bs=64k seek=1024 count=64 conv=fsync 2>/dev/null || echo > /dev/shm/failed; done) >/dev/null 2>&1 &")
 	sum := b.in("block", "head -c 3000000 /dev/urandom > /dev/shm/x && dd if=/dev/shm/x of=/dev/data conv=fsync 2>/dev/null && sha256sum < /dev/shm/x")
 	b.kubectl("patch", "pvc", "block", "--type=merge", "-p", `{"spec":{"resources":{"requests":{"storage":"512Mi"}}}}`)
 	b.field("pvc/block", ".status.capacity.storage", "512Mi")
@@ -135,6 +238,73 @@ func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
 		size := b.in("block", "blockdev --getsize64 /dev/data")
 		return size, size == "536870912"
 	})
+	if failed := b.in("block", "ls /dev/shm"); strings.Contains(failed, "failed") {
+		t.Error("a write failed while the device grew")
+	}
+}
+
+func TestCapacityFollowsEachStep(t *testing.T) {
+	b := start(t)
+	const gib, step = 1 << 30, 6 << 30 / 20 // what is published is rounded down to a twentieth of a small pool
+	before := b.capacity("k1", "loam")
+	follows := func(after string, taken int64) {
+		t.Helper()
+		b.until(fmt.Sprintf("capacity after %s: %d less than %d", after, taken, before), func() (string, bool) {
+			is := b.capacity("k1", "loam")
+			return fmt.Sprint(is), is > before-taken-step && is < before-taken+step
+		})
+	}
+	b.apply(claim("data", "loam", "1Gi") + pod("data", "data", onNode("k1")))
+	b.ready("data")
+	follows("a volume of 1 GiB", gib)
+	b.kubectl("patch", "pvc", "data", "--type=merge", "-p", `{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}`)
+	follows("its growth to 2 GiB", 2*gib)
+	b.apply(claim("copy", "loam", "2Gi", "dataSource: {kind: PersistentVolumeClaim, name: data}") + pod("copy", "copy", onNode("k1")))
+	b.ready("copy")
+	follows("a clone", 4*gib)
+	b.kubectl("delete", "pod", "copy")
+	b.kubectl("delete", "pvc", "copy")
+	follows("the clone's end", 2*gib)
+	b.kubectl("delete", "pod", "data")
+	b.kubectl("delete", "pvc", "data")
+	follows("the volume's end", 0)
+	if is := b.capacity("k1", "loam"); is != before {
+		t.Errorf("capacity is %d in the end and was %d", is, before)
+	}
+	b.apply(`apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: passing}
+provisioner: loam.storage
+parameters: {pool: bulk}
+volumeBindingMode: WaitForFirstConsumer
+`)
+	b.until("capacity of a new class", func() (string, bool) { is := b.capacity("k1", "passing"); return fmt.Sprint(is), is > gib })
+	b.kubectl("delete", "storageclass", "passing")
+	b.until("no capacity of a class that is gone", func() (string, bool) { is := b.capacity("k1", "passing"); return fmt.Sprint(is), is < 0 })
+}
+
+func TestClassThatCannotBeServedSaysWhatToWrite(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	for name, c := range map[string]struct{ parameters, options, words string }{
+		"parameter": {"{pool: fast, shape: round}", "[]", `parameters["shape"]: unknown; expected one of`},
+		"fstype":    {"{pool: fast, csi.storage.k8s.io/fstype: btrfs}", "[]", "expected ext4 or xfs"},
+		"option":    {"{pool: fast}", "[noatime, loop]", `mount_flags`},
+		"mkfs":      {"{pool: fast, mkfsOptions: -F yes}", "[]", "parameters[mkfsOptions]"},
+		"thick":     {"{pool: fast, stripes: \"2\"}", "[]", `parameters["stripes"]: unknown; expected one of`},
+	} {
+		b.apply(fmt.Sprintf(`apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: wrong-%s}
+provisioner: loam.storage
+parameters: %s
+mountOptions: %s
+volumeBindingMode: WaitForFirstConsumer
+`, name, c.parameters, c.options))
+		t.Cleanup(func() { b.try("delete", "storageclass", "wrong-"+name) })
+		b.apply(claim(name, "wrong-"+name, "128Mi") + pod(name, name))
+		b.event("PersistentVolumeClaim/"+name, c.words)
+	}
 }
 
 func TestEphemeralReadOnlyOncePodAndXFS(t *testing.T) {
