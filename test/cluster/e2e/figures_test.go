@@ -393,20 +393,24 @@ func (b bed) writes(from time.Time, done string, n int) {
 // idle prints what agents cost while nothing happens.
 func (b bed) idle() {
 	b.Helper()
-	// What the tests' beginning caused is over after a minute.
-	time.Sleep(time.Minute)
-	from := time.Now()
 	type use struct{ ticks, rss int64 }
+	nodes := []string{"k1", "k2"}
+	for _, n := range nodes { // who sees all processes of a node
+		b.apply(fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: see-%s}\nspec:\n  hostPID: true\n  nodeName: %s\n  terminationGracePeriodSeconds: 1\n  containers: [{name: main, image: %q, command: [sleep, infinity]}]\n", n, n, shell))
+		b.ready("see-" + n)
+	}
 	read := func(node string) (u use) {
-		out := b.kubectl("--namespace", install, "exec", b.agent(node), "--", "sh", "-c", `cut -d" " -f14,15 /proc/1/stat; grep -o "VmRSS:.*[0-9]" /proc/1/status`)
+		out := b.in("see-"+node, `for p in /proc/[0-9]*; do case $(tr "\0" " " < $p/cmdline) in *"loam agent"*)
+			while read -r name size unit; do case $name in VmRSS:) echo $size; esac; done < $p/status; cut -d" " -f14,15 $p/stat; esac; done`)
 		var user, system int64
-		if _, err := fmt.Sscanf(strings.ReplaceAll(out, "\n", " "), "%d %d VmRSS: %d", &user, &system, &u.rss); err != nil {
+		if _, err := fmt.Sscan(out, &u.rss, &user, &system); err != nil {
 			b.Fatalf("%q: %v", out, err)
 		}
 		u.ticks = user + system
 		return u
 	}
-	nodes := []string{"k1", "k2"}
+	time.Sleep(time.Minute) // what the tests' beginning caused is over by then
+	from := time.Now()
 	before := map[string]use{}
 	for _, n := range nodes {
 		before[n] = read(n)
