@@ -48,6 +48,9 @@ func (d *Driver) deletable(field, s string) (id volume.ID, exists bool, err erro
 }
 
 func (d *Driver) remove(ctx context.Context, id volume.ID, kind volume.Kind) error {
+	if d.held(id) {
+		return refuseInUse(kind, id)
+	}
 	found, exists, err := d.Pools.Find(ctx, id.LV)
 	if err != nil {
 		return err
@@ -64,13 +67,29 @@ func (d *Driver) remove(ctx context.Context, id volume.ID, kind volume.Kind) err
 	return d.Intents.Done(id.LV)
 }
 
+// held says at once that a volume is in use. Kubernetes may ask for a deletion before the kubelet has unmounted: were that
+// found out only when it is the call's turn in the volume group, unmounting would be refused meanwhile, as one call at a time
+// is at work on a volume, and be tried ever more rarely.
+func (d *Driver) held(id volume.ID) bool {
+	v, ok := d.Pools.Recall(id.LV)
+	if !ok {
+		return false
+	}
+	device, err := d.Pools.LVM().Device(v.Group, v.LV.Name)
+	return err == nil && device.UUID == v.LV.UUID && device.OpenCount > 0
+}
+
+func refuseInUse(kind volume.Kind, id volume.ID) error {
+	return refuse(codes.FailedPrecondition, "%s %s is in use on this node; unpublish and unstage it first", kind, id)
+}
+
 // decideRemove refuses what is not of the kind that the call is for, and what is in use.
 func decideRemove(v pool.Volume, id volume.ID, kind volume.Kind) error {
 	if v.Record.Kind != kind {
 		return refuse(codes.InvalidArgument, "%s is a %s, not a %s", id, v.Record.Kind, kind)
 	}
 	if v.LV.Open {
-		return refuse(codes.FailedPrecondition, "%s %s is in use on this node; unpublish and unstage it first", kind, id)
+		return refuseInUse(kind, id)
 	}
 	return nil
 }

@@ -172,6 +172,10 @@ func TestDelete(t *testing.T) {
 	}
 	b.fake.SetOpen("loam-fast", "origin", 1)
 	wantCode(t, "in use", del(origin.GetVolumeId()), codes.FailedPrecondition)
+	unlock, err := b.Pools.Lock(context.Background(), "loam-fast")
+	must(t, err)
+	wantCode(t, "in use, and others at work in the group", del(origin.GetVolumeId()), codes.FailedPrecondition)
+	unlock()
 	b.fake.SetOpen("loam-fast", "origin", 0)
 	wantCode(t, "origin of a snapshot", del(origin.GetVolumeId()), codes.OK)
 	wantCode(t, "again", del(origin.GetVolumeId()), codes.OK)

@@ -8,20 +8,23 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/disk"
 )
 
-// ErrBusy says that another operation on the same volume group did not end in time.
+// ErrBusy says that another operation on the same volume group does not end.
 var ErrBusy = errors.New("volume group is busy")
 
 // ErrUnknown says that no pool of that name is configured.
 var ErrUnknown = errors.New("no such pool")
 
-// lockWait bounds how long an operation waits for its turn in a volume group.
+// lockWait is how long one operation may have its turn in a volume group before those that wait for theirs give up.
 const lockWait = 30 * time.Second
 
 // Pools are the pools of this node. Its zero value is not usable; see New.
@@ -41,7 +44,7 @@ type Pools struct {
 	mu       sync.Mutex // guards what follows
 	config   config.Config
 	labels   map[string]string        // of the node; see SetLabels
-	locks    map[string]chan struct{} // by volume group: full while held
+	queues   map[string]*queue        // by volume group
 	owned    map[string]string        // UUIDs of our volume groups, by name
 	known    map[string]Volume        // by logical volume name: where it was last seen
 	offered  map[string]offer         // by pool, as of the last report
@@ -54,7 +57,7 @@ type Pools struct {
 func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
 		lvm: l, log: log, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		locks: map[string]chan struct{}{}, known: map[string]Volume{}, problems: map[string]error{}, up: map[string]bool{},
+		queues: map[string]*queue{}, known: map[string]Volume{}, problems: map[string]error{}, up: map[string]bool{},
 	}
 }
 
@@ -90,25 +93,62 @@ func (p *Pools) Named(name string) ([]config.Pool, error) {
 	return nil, fmt.Errorf("%w: %q", ErrUnknown, name)
 }
 
-// Lock takes the one lock there is, around read → decide → act in a volume group. Errors: ErrBusy, or the context's.
+// Lock takes the one lock there is, around read → decide → act in a volume group: in the order of asking, and for as long as
+// the context lasts if only the others' turns end. Errors: ErrBusy when one's does not, or the context's.
 func (p *Pools) Lock(ctx context.Context, vg string) (unlock func(), err error) {
 	p.mu.Lock()
-	lock, ok := p.locks[vg]
+	q, ok := p.queues[vg]
 	if !ok {
-		lock = make(chan struct{}, 1)
-		p.locks[vg] = lock
+		q = &queue{turn: semaphore.NewWeighted(1)}
+		p.queues[vg] = q
 	}
 	p.mu.Unlock()
-	timer := time.NewTimer(lockWait)
-	defer timer.Stop()
-	select {
-	case lock <- struct{}{}:
-		return func() { <-lock }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-timer.C:
-		return nil, fmt.Errorf("%s: %w for more than %v", vg, ErrBusy, lockWait)
+	if err := q.wait(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", vg, err)
 	}
+	return q.end, nil
+}
+
+// queue is of those who want their turn in a volume group.
+type queue struct {
+	turn  *semaphore.Weighted
+	ended atomic.Int64 // how many turns have
+}
+
+func (q *queue) wait(ctx context.Context) error {
+	if q.turn.TryAcquire(1) {
+		return nil
+	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go q.watch(ctx, giveUp)
+	if err := q.turn.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// watch has a wait end when a turn does not.
+func (q *queue) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
+	for {
+		ended := q.ended.Load()
+		timer := time.NewTimer(lockWait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if q.ended.Load() == ended {
+			giveUp(fmt.Errorf("%w for more than %v", ErrBusy, lockWait))
+			return
+		}
+	}
+}
+
+func (q *queue) end() {
+	q.ended.Add(1)
+	q.turn.Release(1)
 }
 
 // Report asks LVM, and remembers where each volume is.

@@ -162,7 +162,7 @@ func (s *stage) make(name, size, node string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	quick := int64(0)
+	quick := int64(1)
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
@@ -284,7 +284,7 @@ func (s *stage) says(key string) published {
 	return s.capacity[key]
 }
 
-var call = regexp.MustCompile(`msg=call method=\S*/(\w+) duration=(\S+) code=OK volume=(\S+)`)
+var call = regexp.MustCompile(`msg=call method=(\w+) duration=(\S+) code=OK volume=(\S+)`)
 
 // share prints how much of the time to a ready pod is Loam's, by what the agents log of their calls.
 func (s *stage) share(all []string, ready []time.Duration) {
