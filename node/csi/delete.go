@@ -48,7 +48,7 @@ func (d *Driver) deletable(field, s string) (id volume.ID, exists bool, err erro
 }
 
 func (d *Driver) remove(ctx context.Context, id volume.ID, kind volume.Kind) error {
-	if d.held(id) {
+	if d.inUse(id) {
 		return refuseInUse(kind, id)
 	}
 	found, exists, err := d.Pools.Find(ctx, id.LV)
@@ -67,10 +67,10 @@ func (d *Driver) remove(ctx context.Context, id volume.ID, kind volume.Kind) err
 	return d.Intents.Done(id.LV)
 }
 
-// held says at once that a volume is in use. Kubernetes may ask for a deletion before the kubelet has unmounted: were that
+// inUse says at once that a volume is in use. Kubernetes may ask for a deletion before the kubelet has unmounted: were that
 // found out only when it is the call's turn in the volume group, unmounting would be refused meanwhile, as one call at a time
 // is at work on a volume, and be tried ever more rarely.
-func (d *Driver) held(id volume.ID) bool {
+func (d *Driver) inUse(id volume.ID) bool {
 	v, ok := d.Pools.Recall(id.LV)
 	if !ok {
 		return false

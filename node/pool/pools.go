@@ -43,11 +43,11 @@ type Pools struct {
 
 	mu       sync.Mutex // guards what follows
 	config   config.Config
-	labels   map[string]string        // of the node; see SetLabels
-	queues   map[string]*queue        // by volume group
-	owned    map[string]string        // UUIDs of our volume groups, by name
-	known    map[string]Volume        // by logical volume name: where it was last seen
-	offered  map[string]offer         // by pool, as of the last report
+	labels   map[string]string // of the node; see SetLabels
+	queues   map[string]*queue // by volume group
+	owned    map[string]string // UUIDs of our volume groups, by name
+	known    map[string]Volume // by logical volume name: where it was last seen
+	offered  map[string]offer  // by pool, as of the last report
 	judged   []Judged
 	problems map[string]error // by pool
 	up       map[string]bool  // by pool
