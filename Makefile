@@ -52,7 +52,7 @@ chart: tools ## tests of the Helm chart and the manifests; the first time it bui
 
 .PHONY: e2e
 e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most of half an hour to build the first time
-	bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 -timeout 50m -parallel 3 -v . ./e2e | grep --line-buffered -v "^=== "'
+	bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost
