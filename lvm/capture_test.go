@@ -11,7 +11,7 @@ import (
 
 var capture = flag.Bool("capture", false, "write what real LVM reports to testdata")
 
-// TestCapture refreshes testdata/*.json, in the guest:
+// TestCapture refreshes testdata/*, in the guest: LVM's report, and what the first device carries.
 //
 //	go test -exec "<guest> --disks=3x300M --writable $PWD/lvm/testdata --" ./lvm -run Capture -capture
 func TestCapture(t *testing.T) {
@@ -26,8 +26,14 @@ func TestCapture(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join("testdata", name+".json"), out, 0o644); err != nil {
+			heads, text, err := lvm.Metadata(devices[0])
+			if err != nil {
 				t.Fatal(err)
+			}
+			for suffix, content := range map[string][]byte{".json": out, ".heads": heads, ".metadata": text} {
+				if err := os.WriteFile(filepath.Join("testdata", name+suffix), content, 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 		})
 	}

@@ -17,12 +17,17 @@ func (l *LVM) Device(vg, lv string) (Device, error) {
 	if err := CheckVolume(vg, lv); err != nil {
 		return Device{}, err
 	}
+	kernel, err := openControl()
+	if err != nil {
+		return Device{}, err
+	}
+	defer kernel.close()
 	name := deviceName(vg, lv)
-	reply, err := tableStatus(name)
+	reply, err := kernel.status(which{name: name})
 	if err != nil {
 		return Device{}, fmt.Errorf("%s/%s: %w", vg, lv, err)
 	}
-	d, err := parseStatus(reply)
+	d, err := deviceOf(reply)
 	if err != nil {
 		return Device{}, fmt.Errorf("%s/%s: device %s: %w", vg, lv, name, err)
 	}
@@ -34,43 +39,77 @@ func (l *LVM) Device(vg, lv string) (Device, error) {
 // a volume a dash and a suffix follow.
 const uuidPrefix = "LVM-"
 
+func deviceOf(reply []byte) (Device, error) {
+	m, err := parseStatus(reply)
+	if err != nil {
+		return Device{}, err
+	}
+	d := Device{Major: m.number.major, Minor: m.number.minor, Size: m.size(), Suspended: m.suspended, OpenCount: m.open}
+	ids, ok := strings.CutPrefix(m.uuid, uuidPrefix)
+	if !ok || len(ids) < 64 || dashed(ids[32:64]) == "" {
+		return Device{}, fmt.Errorf("is not LVM's: UUID %q", m.uuid)
+	}
+	d.UUID = dashed(ids[32:64])
+	for _, t := range m.targets {
+		if t.kind == string(Thin) {
+			d.Mapped = mapped(t.status)
+		}
+	}
+	return d, nil
+}
+
+// mapping is a device of device-mapper with the status of its targets.
+type mapping struct {
+	uuid      string
+	number    deviceNumber
+	open      int
+	suspended bool
+	readOnly  bool
+	targets   []target
+}
+
+// target is one part of a device's table.
+type target struct {
+	start, length uint64 // sectors
+	kind, status  string
+}
+
+func (m mapping) size() (size Bytes) {
+	for _, t := range m.targets {
+		size = max(size, Bytes(t.start+t.length)*Sector)
+	}
+	return size
+}
+
 // maxDeviceSectors is the kernel's own limit: a device's size in bytes is a loff_t.
 const maxDeviceSectors = (1<<63 - 1) / uint64(Sector)
 
 // parseStatus reads the answer to DM_TABLE_STATUS: struct dm_ioctl, then at data_start one struct dm_target_spec for each
 // target, each followed by its status as text. spec.next counts from data_start (include/uapi/linux/dm-ioctl.h).
-func parseStatus(reply []byte) (Device, error) {
+func parseStatus(reply []byte) (mapping, error) {
 	var head unix.DmIoctl
 	if err := decode(reply, &head); err != nil {
-		return Device{}, err
+		return mapping{}, err
 	}
-	d := Device{
-		Major: unix.Major(head.Dev), Minor: unix.Minor(head.Dev), OpenCount: int(head.Open_count),
-		Suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0,
+	m := mapping{
+		uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
+		suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0, readOnly: head.Flags&unix.DM_READONLY_FLAG != 0,
 	}
-	ids, ok := strings.CutPrefix(text(head.Uuid[:]), uuidPrefix)
-	if !ok || len(ids) < 64 || dashed(ids[32:64]) == "" {
-		return Device{}, fmt.Errorf("is not LVM's: UUID %q", text(head.Uuid[:]))
-	}
-	d.UUID = dashed(ids[32:64])
 	targets, next := tail(reply, head.Data_start), uint32(0)
 	for range head.Target_count {
 		at := tail(targets, next)
 		var spec unix.DmTargetSpec
 		if err := decode(at, &spec); err != nil {
-			return Device{}, err
+			return mapping{}, err
 		}
 		end := spec.Sector_start + spec.Length
 		if end < spec.Length || end > maxDeviceSectors || spec.Next <= next {
-			return Device{}, errors.New("malformed status from device-mapper")
+			return mapping{}, errors.New("malformed status from device-mapper")
 		}
-		d.Size = max(d.Size, Bytes(end)*Sector)
-		if text(spec.Target_type[:]) == string(Thin) {
-			d.Mapped = mapped(text(tail(at, uint32(binary.Size(spec)))))
-		}
+		m.targets = append(m.targets, target{spec.Sector_start, spec.Length, text(spec.Target_type[:]), text(tail(at, uint32(binary.Size(spec))))})
 		next = spec.Next
 	}
-	return d, nil
+	return m, nil
 }
 
 // mapped reads a thin target's status: "<sectors> <highest sector>", or "Fail" when the pool failed (kernel:

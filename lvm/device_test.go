@@ -23,11 +23,6 @@ type reply struct {
 	targets []target
 }
 
-type target struct {
-	start, length uint64
-	kind, status  string
-}
-
 func (r reply) encode(t testing.TB) []byte {
 	t.Helper()
 	head := unix.DmIoctl{
@@ -72,7 +67,7 @@ func TestStatusOfDevices(t *testing.T) {
 		{"no table", reply{ours, unix.DM_SUSPEND_FLAG, 0, nil}, Device{UUID: dashes, Suspended: true}},
 	} {
 		test.want.Major, test.want.Minor = 254, 4
-		if got, err := parseStatus(test.reply.encode(t)); err != nil || got != test.want {
+		if got, err := deviceOf(test.reply.encode(t)); err != nil || got != test.want {
 			t.Errorf("%s: got %+v, error %v, want %+v", test.name, got, err, test.want)
 		}
 	}
@@ -90,7 +85,7 @@ func TestStatusThatIsNotLVMsIsRefused(t *testing.T) {
 		"UUID with a slash": reply{uuidPrefix + vgPart + strings.Repeat("/", 32), 0, 0, nil}.encode(t),
 		"target too large":  reply{uuidPrefix + vgPart + lvPart, 0, 0, []target{{1, 1<<64 - 1, "thin", ""}}}.encode(t),
 	} {
-		if d, err := parseStatus(b); err == nil {
+		if d, err := deviceOf(b); err == nil {
 			t.Errorf("%s: read as %+v", name, d)
 		}
 	}
@@ -99,7 +94,7 @@ func TestStatusThatIsNotLVMsIsRefused(t *testing.T) {
 func FuzzStatus(f *testing.F) {
 	f.Add(reply{uuidPrefix + vgPart + lvPart, 0, 1, []target{{0, 2048, "thin", "14336 14335"}, {2048, 8, "linear", ""}}}.encode(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if d, err := parseStatus(b); err == nil && (d.Size < 0 || d.Mapped < -1 || len(d.UUID) != 38) {
+		if d, err := deviceOf(b); err == nil && (d.Size < 0 || d.Mapped < -1 || len(d.UUID) != 38) {
 			t.Errorf("read as %+v", d)
 		}
 	})
@@ -114,36 +109,4 @@ func TestKernelWithoutDeviceMapperIsAClearError(t *testing.T) {
 	if err == nil || errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), controlDevice) {
 		t.Errorf("the error is %v, expected one that names %s and is not ErrNoDevice", err, controlDevice)
 	}
-}
-
-func TestLabels(t *testing.T) {
-	sector := func(at int) []byte {
-		b := make([]byte, labelSectors*int(Sector))
-		copy(b[at*512:], "LABELONE")
-		b[at*512+20] = 32
-		copy(b[at*512+24:], "LVM2 001"+vgPart)
-		return b
-	}
-	const dashes = "MjsrUo-8BJ9-BzEb-Xd12-Ml0d-vUUa-7S2HLQ"
-	for at := range labelSectors {
-		if got := parseLabel(sector(at)); got != dashes {
-			t.Errorf("label in sector %d: %q, want %q", at, got, dashes)
-		}
-	}
-	far := sector(1)
-	far[512+21] = 0xff
-	for name, b := range map[string][]byte{"blank": make([]byte, 2048), "nothing": nil, "contents outside": far} {
-		if got := parseLabel(b); got != "" {
-			t.Errorf("%s: %q", name, got)
-		}
-	}
-}
-
-func FuzzLabel(f *testing.F) {
-	f.Add([]byte("LABELONE\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20\x00\x00\x00LVM2 001" + vgPart))
-	f.Fuzz(func(t *testing.T, head []byte) {
-		if uuid := parseLabel(head); uuid != "" && len(uuid) != 38 {
-			t.Errorf("%q", uuid)
-		}
-	})
 }

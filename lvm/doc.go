@@ -1,7 +1,8 @@
 // Package lvm is LVM2 and device-mapper as a Go library: it reports, and it changes.
 //
-// LVM runs it: Report reads every volume group in one process, Device reads one active device from the kernel with none,
-// and each mutating method runs exactly one lvm command over the devices named by SetDevices. The values are Report,
+// LVM runs it: Report reads every volume group and Device one active device without a process (LVM is asked only when
+// something is not as on a healthy machine), and each mutating method runs exactly one lvm command over the devices named
+// by SetDevices. The values are Report,
 // VolumeGroup, PhysicalVolume, LogicalVolume and Device; sizes are Bytes. What LVM refuses is a *CommandError; what never
 // reaches it is ErrName or ErrSize.
 //

@@ -10,3 +10,28 @@ func Fsync(device string) error { return fsync(device) }
 
 // OnFlush replaces fsync.
 func (l *LVM) OnFlush(flush func(device string) error) { l.flush = flush }
+
+// Ask is the report of LVM itself, and Read the one that is read natively.
+func (l *LVM) Ask() (Report, error) {
+	if len(l.allowed()) == 0 {
+		return Report{}, nil
+	}
+	return l.ask(l.allowed())
+}
+
+func (l *LVM) Read() (Report, error) { return new(reader).report(l.allowed()) }
+
+// Metadata is what a device carries: its label and the headers of its metadata areas, and the text in them.
+func Metadata(path string) (heads, text []byte, err error) {
+	f, err := openDirect(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	var d disk
+	if err := d.readHeads(f); err != nil {
+		return nil, nil, err
+	}
+	text, err = d.readText(f)
+	return d.heads, text, err
+}

@@ -36,7 +36,8 @@ type LVM struct {
 	binary  string
 	flush   func(device string) error // fsync; replaced by tests
 
-	running sync.WaitGroup // report processes whose callers may have left
+	running sync.WaitGroup // reports whose callers may have left
+	reader  reader         // of the one report that is made at a time
 
 	configuring sync.Mutex // guards the writing of lvm.conf, and
 	configured  bool       // whether it is written

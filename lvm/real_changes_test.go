@@ -47,7 +47,7 @@ func TestEachOperationIsOneProcess(t *testing.T) {
 			return l.ChangeTags(lvm.ChangeTags{VG: vg, Names: []string{"a", "b", "c"}, Add: []string{"t"}})
 		}, "lvchange"},
 		{func() error { return l.Rename(vg, "a", "d") }, "lvrename"},
-		{func() error { _, err := l.Report(context.Background()); return err }, "fullreport"},
+		{func() error { _, err := l.Report(context.Background()); return err }, ""},
 		{func() error { return l.Remove(vg, "b", "c", "d") }, "lvremove"},
 		{func() error { _, err := l.Device(vg, "pool"); return err }, ""},
 	} {
@@ -65,7 +65,8 @@ func TestEachOperationIsOneProcess(t *testing.T) {
 func TestLVMHeedsTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := start(t, lvm.Options{ConfigDir: dir})
-	r.report()
+	_, err := r.l.RawReport()
+	r.must(err)
 	cmd := exec.Command("lvm", "lvmconfig", "--type", "full", "global/use_aio", "activation/error_when_full", "devices/scan_lvs")
 	cmd.Env = append(os.Environ(), "LVM_SYSTEM_DIR="+dir)
 	if out, err := cmd.Output(); err != nil || string(out) != "use_aio=0\nerror_when_full=1\nscan_lvs=0\n" {

@@ -17,7 +17,8 @@ import (
 func TestRealLVM(t *testing.T) {
 	t.Parallel() // with TestOpenVolumeIsNotRemoved
 	lvmtest.Run(t, func(t *testing.T) (lvmtest.LVM, []string) {
-		return open(t, lvm.Options{ConfigDir: t.TempDir()})
+		l, devices := open(t, lvm.Options{ConfigDir: t.TempDir()})
+		return both{l, t}, devices
 	})
 }
 

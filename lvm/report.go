@@ -3,12 +3,7 @@ package lvm
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // reportArgs asks for everything in one process. --foreign also shows groups of other hosts (lvmsystemid(7)), which
@@ -28,9 +23,10 @@ func reportArgs() []string {
 	return args
 }
 
-// Report is what LVM knows now of the allowed devices, read in one process; with no device allowed it is empty and no
-// process runs. A caller may leave with its context; the process runs on. At most one does: callers that come meanwhile
-// share the next one, so that no report is older than its call.
+// Report is what LVM knows now of the allowed devices; with no device allowed it is empty. On a healthy machine no process
+// runs for it: see reader. It waits a while for changes to end, also those of others (flock(2)). A caller may leave with
+// its context; the reading goes on. Only one does at a time: callers that come meanwhile share the next one, so that no
+// report is older than its call.
 func (l *LVM) Report(ctx context.Context) (Report, error) {
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
@@ -44,14 +40,14 @@ func (l *LVM) Report(ctx context.Context) (Report, error) {
 	}
 }
 
-// flight is one report process and its outcome, which may be read once done is closed.
+// flight is one report and its outcome, which may be read once done is closed.
 type flight struct {
 	done   chan struct{}
 	report Report
 	err    error
 }
 
-// flights are the report process that runs, if any, and the one that callers wait for.
+// flights are the report that is being made, if any, and the one that callers wait for.
 type flights struct {
 	running bool
 	next    *flight
@@ -88,6 +84,7 @@ func (l *LVM) fly() {
 	}
 }
 
+// report reads natively what can be vouched for, and otherwise asks LVM.
 func (l *LVM) report() (Report, error) {
 	l.mu.Lock()
 	devices, changes := l.devices, l.changes
@@ -95,6 +92,19 @@ func (l *LVM) report() (Report, error) {
 	if len(devices) == 0 {
 		return Report{}, nil
 	}
+	report, err := l.reader.report(devices)
+	if err != nil {
+		report, err = l.ask(devices)
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	l.learn(report, changes)
+	return report, nil
+}
+
+// ask has LVM make the report.
+func (l *LVM) ask(devices []string) (Report, error) {
 	out, err := l.run(reportArgs())
 	if err != nil {
 		return Report{}, err
@@ -104,7 +114,6 @@ func (l *LVM) report() (Report, error) {
 		return Report{}, fmt.Errorf("LVM's report: %w", err)
 	}
 	p.markDuplicates(labels(devices, p.numbers))
-	l.learn(p.Report, changes)
 	return p.Report, nil
 }
 
@@ -128,62 +137,31 @@ func (l *LVM) learn(r Report, changes int) {
 }
 
 // labels reads the PV UUIDs of the allowed devices that LVM did not report as physical volumes, which are those that
-// are not LVM's and those that LVM passed over because another carries the same UUID; it says so only in a warning.
+// are not LVM's and those that LVM passed over because another carries the same UUID; it says so only in a warning. What
+// cannot be read is left out: this only ever adds to what LVM reported.
 func labels(devices []string, reported []deviceNumber) []string {
 	var uuids []string
 	for _, path := range devices {
-		var st unix.Stat_t
-		if unix.Stat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
-			continue
-		}
-		number := deviceNumber{unix.Major(st.Rdev), unix.Minor(st.Rdev)}
-		if slices.Contains(reported, number) {
-			continue
-		}
-		if uuid := readLabel(path); uuid != "" {
+		if number, uuid, err := identify(path); err == nil && uuid != "" && !slices.Contains(reported, number) {
 			uuids = append(uuids, uuid)
 		}
 	}
 	return uuids
 }
 
-// readLabel returns "" for a device that has no label or cannot be read: it only ever adds to what LVM reported.
-func readLabel(path string) string {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func identify(path string) (number deviceNumber, uuid string, err error) {
+	f, err := openDirect(path)
 	if err != nil {
-		return ""
+		return number, "", err
 	}
 	defer f.Close()
-	head := make([]byte, labelSectors*int(Sector))
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return ""
+	if number, err = numberOf(f); err != nil {
+		return number, "", err
 	}
-	return parseLabel(head)
-}
-
-// labelSectors is where LVM looks for its label (lvm2 format_text/layout.h: LABEL_SCAN_SECTORS).
-const labelSectors = 4
-
-// parseLabel finds the PV UUID in a device's first sectors: "LABELONE", the label's sector number, CRC and offset of its
-// contents, "LVM2 001"; the contents begin with the UUID without dashes.
-func parseLabel(head []byte) string {
-	for ; len(head) >= int(Sector); head = head[Sector:] {
-		if string(head[:8]) != "LABELONE" || string(head[24:32]) != "LVM2 001" {
-			continue
-		}
-		offset := int(head[20]) | int(head[21])<<8
-		if offset < 32 || offset+32 > int(Sector) {
-			return ""
-		}
-		return dashed(string(head[offset : offset+32]))
+	head, err := readDirect(f, location{0, labelSectors * uint64(Sector)})
+	if err != nil {
+		return number, "", err
 	}
-	return ""
-}
-
-// dashed writes a UUID of 32 characters as LVM does: 6-4-4-4-4-4-6. Anything else becomes "".
-func dashed(uuid string) string {
-	if len(uuid) != 32 || strings.ContainsFunc(uuid, func(r rune) bool { return !letterOrDigit(r) && r != '!' && r != '#' }) {
-		return ""
-	}
-	return strings.Join([]string{uuid[:6], uuid[6:10], uuid[10:14], uuid[14:18], uuid[18:22], uuid[22:26], uuid[26:]}, "-")
+	l, _, err := parseLabel(head)
+	return number, l.uuid, err
 }

@@ -121,9 +121,9 @@ type LogicalVolume struct {
 	SkipActive bool // activation is skipped unless forced (lvchange -K)
 	Health     Health
 
-	// Mapped is, for an active thin volume, what it has allocated; for an active thin pool, the data in use.
-	// LVM reports a percentage with two decimals, so this is exact to 0.01 % of Size, and 0 only for nothing;
-	// Device.Mapped is exact. 0 for what is inactive, of which LVM does not know.
+	// Mapped is, for an active thin volume, what it has allocated; for an active thin pool, the data in use. It is exact,
+	// but to 0.01 % of Size when LVM had to be asked, and 0 only for nothing; Device.Mapped is always exact. 0 for what is
+	// inactive, of which nobody knows.
 	Mapped Bytes
 
 	// Thin pools only.
