@@ -67,8 +67,9 @@ bin/cluster: tools
 	cd test/cluster && $(STATIC) go build -o ../../bin/cluster .
 
 .PHONY: lint
-lint: tools ## the linters, with the import fence
+lint: tools ## the linters, with the import fence; test/cluster takes minutes the first time
 	go run $(LINTER) run
+	cd test/cluster && go run $(LINTER) run --config ../../.golangci.yml
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench

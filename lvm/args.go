@@ -102,6 +102,16 @@ func extendArgs(vg, lv string, to Bytes) []string {
 	return []string{"lvextend", "-qq", "--size", size(to), "--", vg + "/" + lv}
 }
 
+// extendMetadataArgs has LVM leave device-mapper alone: see Extend.
+func extendMetadataArgs(vg, lv string, to Bytes) []string {
+	return []string{"lvextend", "-qq", "--driverloaded", "n", "--size", size(to), "--", vg + "/" + lv}
+}
+
+// refreshArgs reloads the tables of a volume, and of what it stands on, from the metadata, and resumes what is suspended.
+func refreshArgs(vg, lv string) []string {
+	return []string{"lvchange", "-qq", "--refresh", "--", vg + "/" + lv}
+}
+
 func removeArgs(vg string, lvs []string) []string {
 	return append([]string{"lvremove", "-qq", "--yes", "--"}, paths(vg, lvs)...)
 }

@@ -70,18 +70,6 @@ func (l *LVM) CreateSnapshot(r CreateSnapshot) error {
 	return l.change(r.VG, createSnapshotArgs(r))
 }
 
-// Extend makes a volume larger, active or not, never smaller, and leaves its file system alone. A size that rounds up to
-// the present one, or less, is an error of LVM's: whether to extend is decided from a report.
-func (l *LVM) Extend(vg, lv string, to Bytes) error {
-	if err := CheckVolume(vg, lv); err != nil {
-		return err
-	}
-	if err := checkSize("logical volume", to); err != nil {
-		return err
-	}
-	return l.change(vg, extendArgs(vg, lv, to))
-}
-
 // Remove removes volumes, active or not, in one command, and a thin pool with all its volumes. One that does not exist or
 // is open is an error; the others are then removed, or left inactive: only a report tells.
 func (l *LVM) Remove(vg string, lvs ...string) error {
@@ -151,6 +139,11 @@ func (l *LVM) change(vg string, args []string, added ...string) error {
 	lock := l.group(vg)
 	lock.Lock()
 	defer lock.Unlock()
+	return l.changeLocked(vg, args, added...)
+}
+
+// changeLocked is change for who has the group's lock.
+func (l *LVM) changeLocked(vg string, args []string, added ...string) error {
 	_, err := l.run(args)
 	flushed := l.flushAll(l.toFlush(vg, added))
 	if err != nil {

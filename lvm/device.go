@@ -23,11 +23,11 @@ func (l *LVM) Device(vg, lv string) (Device, error) {
 	}
 	defer kernel.close()
 	name := deviceName(vg, lv)
-	reply, err := kernel.status(which{name: name})
+	m, err := kernel.status(which{name: name})
 	if err != nil {
 		return Device{}, fmt.Errorf("%s/%s: %w", vg, lv, err)
 	}
-	d, err := deviceOf(reply)
+	d, err := deviceOf(m)
 	if err != nil {
 		return Device{}, fmt.Errorf("%s/%s: device %s: %w", vg, lv, name, err)
 	}
@@ -39,11 +39,7 @@ func (l *LVM) Device(vg, lv string) (Device, error) {
 // a volume a dash and a suffix follow.
 const uuidPrefix = "LVM-"
 
-func deviceOf(reply []byte) (Device, error) {
-	m, err := parseStatus(reply)
-	if err != nil {
-		return Device{}, err
-	}
+func deviceOf(m mapping) (Device, error) {
 	d := Device{Major: m.number.major, Minor: m.number.minor, Size: m.size(), Suspended: m.suspended, OpenCount: m.open}
 	ids, ok := strings.CutPrefix(m.uuid, uuidPrefix)
 	if !ok || len(ids) < 64 || dashed(ids[32:64]) == "" {
@@ -66,6 +62,8 @@ type mapping struct {
 	suspended bool
 	readOnly  bool
 	targets   []target
+
+	hasInactive bool // another table is loaded, and not in use yet
 }
 
 // target is one part of a device's table.
@@ -94,6 +92,7 @@ func parseStatus(reply []byte) (mapping, error) {
 	m := mapping{
 		uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
 		suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0, readOnly: head.Flags&unix.DM_READONLY_FLAG != 0,
+		hasInactive: head.Flags&unix.DM_INACTIVE_PRESENT_FLAG != 0,
 	}
 	targets, next := tail(reply, head.Data_start), uint32(0)
 	for range head.Target_count {

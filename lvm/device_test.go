@@ -67,10 +67,18 @@ func TestStatusOfDevices(t *testing.T) {
 		{"no table", reply{ours, unix.DM_SUSPEND_FLAG, 0, nil}, Device{UUID: dashes, Suspended: true}},
 	} {
 		test.want.Major, test.want.Minor = 254, 4
-		if got, err := deviceOf(test.reply.encode(t)); err != nil || got != test.want {
+		if got, err := readDevice(test.reply.encode(t)); err != nil || got != test.want {
 			t.Errorf("%s: got %+v, error %v, want %+v", test.name, got, err, test.want)
 		}
 	}
+}
+
+func readDevice(reply []byte) (Device, error) {
+	m, err := parseStatus(reply)
+	if err != nil {
+		return Device{}, err
+	}
+	return deviceOf(m)
 }
 
 func TestStatusThatIsNotLVMsIsRefused(t *testing.T) {
@@ -85,7 +93,7 @@ func TestStatusThatIsNotLVMsIsRefused(t *testing.T) {
 		"UUID with a slash": reply{uuidPrefix + vgPart + strings.Repeat("/", 32), 0, 0, nil}.encode(t),
 		"target too large":  reply{uuidPrefix + vgPart + lvPart, 0, 0, []target{{1, 1<<64 - 1, "thin", ""}}}.encode(t),
 	} {
-		if d, err := deviceOf(b); err == nil {
+		if d, err := readDevice(b); err == nil {
 			t.Errorf("%s: read as %+v", name, d)
 		}
 	}
@@ -94,7 +102,7 @@ func TestStatusThatIsNotLVMsIsRefused(t *testing.T) {
 func FuzzStatus(f *testing.F) {
 	f.Add(reply{uuidPrefix + vgPart + lvPart, 0, 1, []target{{0, 2048, "thin", "14336 14335"}, {2048, 8, "linear", ""}}}.encode(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if d, err := deviceOf(b); err == nil && (d.Size < 0 || d.Mapped < -1 || len(d.UUID) != 38) {
+		if d, err := readDevice(b); err == nil && (d.Size < 0 || d.Mapped < -1 || len(d.UUID) != 38) {
 			t.Errorf("read as %+v", d)
 		}
 	})

@@ -2,6 +2,7 @@ package lvm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"unsafe"
@@ -37,31 +38,104 @@ func (c *control) close() { c.file.Close() }
 type which struct{ name, uuid string }
 
 // status asks for the state of a device and of its targets (DM_TABLE_STATUS), without making a thin pool commit for it
-// (DM_NOFLUSH_FLAG). The answer is good until the next call. Errors: ErrNoDevice.
-func (c *control) status(w which) ([]byte, error) {
+// (DM_NOFLUSH_FLAG). Errors: ErrNoDevice.
+func (c *control) status(w which) (mapping, error) {
+	return c.read(request{code: unix.DM_TABLE_STATUS, name: "DM_TABLE_STATUS", which: w, flags: unix.DM_NOFLUSH_FLAG})
+}
+
+// table asks for what a device's targets are made of, in place of their state.
+func (c *control) table(w which) (mapping, error) {
+	return c.read(request{code: unix.DM_TABLE_STATUS, name: "DM_TABLE_STATUS", which: w, flags: unix.DM_NOFLUSH_FLAG | unix.DM_STATUS_TABLE_FLAG})
+}
+
+// load gives a device another table, which it has from when it is resumed.
+func (c *control) load(w which, targets ...target) error {
+	return c.ask(request{code: unix.DM_TABLE_LOAD, name: "DM_TABLE_LOAD", which: w, targets: targets})
+}
+
+// unload takes back what load gave.
+func (c *control) unload(w which) error {
+	return c.ask(request{code: unix.DM_TABLE_CLEAR, name: "DM_TABLE_CLEAR", which: w})
+}
+
+// suspend holds a device's requests back, without waiting for those under way and without freezing its file system.
+func (c *control) suspend(w which) error {
+	flags := uint32(unix.DM_SUSPEND_FLAG | unix.DM_NOFLUSH_FLAG | unix.DM_SKIP_LOCKFS_FLAG)
+	return c.ask(request{code: unix.DM_DEV_SUSPEND, name: "suspending", which: w, flags: flags})
+}
+
+func (c *control) resume(w which) error {
+	return c.ask(request{code: unix.DM_DEV_SUSPEND, name: "resuming", which: w})
+}
+
+// request is one ioctl (include/uapi/linux/dm-ioctl.h).
+type request struct {
+	code    uintptr
+	name    string
+	which   which
+	flags   uint32
+	targets []target // status is what they are made of
+}
+
+// read asks for what a device is.
+func (c *control) read(r request) (mapping, error) {
+	if err := c.ask(r); err != nil {
+		return mapping{}, err
+	}
+	return parseStatus(c.reply)
+}
+
+// ask leaves the answer in c.reply, until the next time.
+func (c *control) ask(r request) error {
 	for {
-		head := unix.DmIoctl{
-			Version: [3]uint32{4, 0, 0}, Data_size: uint32(len(c.reply)), Flags: unix.DM_NOFLUSH_FLAG,
-			Data_start: uint32(unsafe.Sizeof(unix.DmIoctl{})),
+		if err := r.encode(c.reply); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		copy(head.Name[:len(head.Name)-1], w.name)
-		copy(head.Uuid[:len(head.Uuid)-1], w.uuid)
-		clear(c.reply)
-		if _, err := binary.Encode(c.reply, binary.NativeEndian, head); err != nil {
-			return nil, err
-		}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, c.file.Fd(), unix.DM_TABLE_STATUS, uintptr(unsafe.Pointer(&c.reply[0])))
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, c.file.Fd(), r.code, uintptr(unsafe.Pointer(&c.reply[0])))
 		if errno == unix.ENXIO {
-			return nil, ErrNoDevice
+			return ErrNoDevice
 		} else if errno != 0 {
-			return nil, fmt.Errorf("DM_TABLE_STATUS: %w", errno)
+			return fmt.Errorf("%s: %w", r.name, errno)
 		}
-		if err := decode(c.reply, &head); err != nil || head.Flags&unix.DM_BUFFER_FULL_FLAG == 0 {
-			return c.reply, err
+		var head unix.DmIoctl
+		if err := decode(c.reply, &head); err != nil {
+			return err
+		}
+		if head.Flags&unix.DM_BUFFER_FULL_FLAG == 0 {
+			return nil
 		}
 		if len(c.reply) >= maxReplySize {
-			return nil, fmt.Errorf("DM_TABLE_STATUS: answer larger than %v", Bytes(maxReplySize))
+			return fmt.Errorf("%s: answer larger than %v", r.name, Bytes(maxReplySize))
 		}
 		c.reply = make([]byte, 8*len(c.reply))
 	}
+}
+
+// encode writes struct dm_ioctl and the targets behind it: each a struct dm_target_spec, whose next counts from its own
+// beginning, and what it is made of as text, up to a multiple of eight bytes.
+func (r request) encode(b []byte) error {
+	clear(b)
+	const start = uint32(unsafe.Sizeof(unix.DmIoctl{}))
+	head := unix.DmIoctl{
+		Version: [3]uint32{4, 0, 0}, Data_size: uint32(len(b)), Flags: r.flags, Data_start: start, Target_count: uint32(len(r.targets)),
+	}
+	copy(head.Name[:len(head.Name)-1], r.which.name)
+	copy(head.Uuid[:len(head.Uuid)-1], r.which.uuid)
+	at, err := binary.Encode(b, binary.NativeEndian, head)
+	for _, t := range r.targets {
+		if err != nil {
+			return err
+		}
+		size := (binary.Size(unix.DmTargetSpec{}) + len(t.status) + 8) / 8 * 8
+		if at+size > len(b) {
+			return errors.New("too many targets")
+		}
+		spec := unix.DmTargetSpec{Sector_start: t.start, Length: t.length, Next: uint32(size)}
+		copy(spec.Target_type[:len(spec.Target_type)-1], t.kind)
+		var n int
+		n, err = binary.Encode(b[at:], binary.NativeEndian, spec)
+		copy(b[at+n:], t.status)
+		at += size
+	}
+	return err
 }

@@ -330,7 +330,7 @@ func (c *control) complete(vg *VolumeGroup) error {
 }
 
 func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
-	id := uuidPrefix + undashed(vg.UUID) + undashed(lv.UUID)
+	id := deviceUUID(*vg, *lv)
 	if lv.Segment == ThinPool {
 		return c.completePool(id, lv)
 	}
@@ -339,7 +339,7 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 		return err
 	}
 	lv.set(m)
-	lv.Active = true
+	lv.Active, lv.Stale = true, m.size() != lv.Size
 	if lv.Segment != Thin {
 		return nil
 	}
@@ -350,6 +350,11 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 		lv.Mapped, lv.Health = 0, Failed
 	}
 	return nil
+}
+
+// deviceUUID is the UUID of a volume's device, without the suffixes of parts.
+func deviceUUID(vg VolumeGroup, lv LogicalVolume) string {
+	return uuidPrefix + undashed(vg.UUID) + undashed(lv.UUID)
 }
 
 // completePool reads what is beneath a pool's volumes. LVM calls the pool itself active when there is a device of its own,
@@ -371,7 +376,7 @@ func (c *control) completePool(id string, lv *LogicalVolume) error {
 	if err != nil {
 		return err
 	}
-	lv.Health = s.health
+	lv.Health, lv.Stale = s.health, m.size() != lv.Size
 	if lv.Active || lv.Health == NeedsCheck {
 		lv.set(m)
 	}
@@ -381,12 +386,9 @@ func (c *control) completePool(id string, lv *LogicalVolume) error {
 
 // mapping is a device by its UUID; ok is false when there is none.
 func (c *control) mapping(uuid string) (m mapping, ok bool, err error) {
-	reply, err := c.status(which{uuid: uuid})
+	m, err = c.status(which{uuid: uuid})
 	if errors.Is(err, ErrNoDevice) {
 		return mapping{}, false, nil
-	}
-	if err == nil {
-		m, err = parseStatus(reply)
 	}
 	return m, err == nil, err
 }

@@ -54,6 +54,9 @@ func differences(native, asked lvm.Report) []string {
 			g, _ := got.LV(w.Name)
 			d.near(w.Name+": mapped", g.Mapped, w.Mapped, w.Size)
 			d.near(w.Name+": metadata used", g.MetadataUsed, w.MetadataUsed, w.MetadataSize)
+			if g.Stale {
+				d = append(d, w.Name+" is stale")
+			}
 			g.Mapped, g.MetadataUsed, w.Mapped, w.MetadataUsed = 0, 0, 0, 0
 			g.Tags, w.Tags = text(g.Tags), text(w.Tags)
 			d.same(w.Name, g, w)

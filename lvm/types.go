@@ -116,6 +116,7 @@ type LogicalVolume struct {
 	Created    time.Time
 	Active     bool
 	Suspended  bool
+	Stale      bool // active, but its device is not as large as its metadata say: a change was interrupted. Not known when LVM had to be asked
 	Open       bool
 	ReadOnly   bool
 	SkipActive bool // activation is skipped unless forced (lvchange -K)
