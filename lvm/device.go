@@ -62,8 +62,6 @@ type mapping struct {
 	suspended bool
 	readOnly  bool
 	targets   []target
-
-	hasInactive bool // another table is loaded, and not in use yet
 }
 
 // target is one part of a device's table.
@@ -92,7 +90,6 @@ func parseStatus(reply []byte) (mapping, error) {
 	m := mapping{
 		uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
 		suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0, readOnly: head.Flags&unix.DM_READONLY_FLAG != 0,
-		hasInactive: head.Flags&unix.DM_INACTIVE_PRESENT_FLAG != 0,
 	}
 	targets, next := tail(reply, head.Data_start), uint32(0)
 	for range head.Target_count {

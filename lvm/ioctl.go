@@ -73,6 +73,7 @@ type request struct {
 	code    uintptr
 	name    string
 	which   which
+	version [3]uint32 // of the interface that it needs; zero for the first
 	flags   uint32
 	targets []target // status is what they are made of
 }
@@ -117,7 +118,10 @@ func (r request) encode(b []byte) error {
 	clear(b)
 	const start = uint32(unsafe.Sizeof(unix.DmIoctl{}))
 	head := unix.DmIoctl{
-		Version: [3]uint32{4, 0, 0}, Data_size: uint32(len(b)), Flags: r.flags, Data_start: start, Target_count: uint32(len(r.targets)),
+		Version: r.version, Data_size: uint32(len(b)), Flags: r.flags, Data_start: start, Target_count: uint32(len(r.targets)),
+	}
+	if head.Version[0] == 0 {
+		head.Version = [3]uint32{4, 0, 0}
 	}
 	copy(head.Name[:len(head.Name)-1], r.which.name)
 	copy(head.Uuid[:len(head.Uuid)-1], r.which.uuid)
@@ -138,4 +142,9 @@ func (r request) encode(b []byte) error {
 		at += size
 	}
 	return err
+}
+
+// arm has the control device be readable after the next event of any device (DM_DEV_ARM_POLL).
+func (c *control) arm() error {
+	return c.ask(request{code: unix.DM_DEV_ARM_POLL, name: "DM_DEV_ARM_POLL", version: [3]uint32{4, 37, 0}})
 }

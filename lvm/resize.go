@@ -95,18 +95,14 @@ func (c *control) thinTable(uuid string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	if m.suspended || m.readOnly || m.hasInactive || len(m.targets) != 1 {
-		return target{}, fmt.Errorf("device %s is suspended, read-only or half changed: %w", uuid, errUnsure)
+	if m.readOnly || len(m.targets) != 1 || m.targets[0].kind != string(Thin) || m.targets[0].start != 0 || len(strings.Fields(m.targets[0].status)) != 2 {
+		return target{}, fmt.Errorf("device %s is %+v: %w", uuid, m, errUnsure)
 	}
-	t := m.targets[0]
-	if t.kind != string(Thin) || t.start != 0 || len(strings.Fields(t.status)) != 2 {
-		return target{}, fmt.Errorf("device %s is of %q %q: %w", uuid, t.kind, t.status, errUnsure)
-	}
-	return t, nil
+	return m.targets[0], nil
 }
 
-// resizeThin gives a thin volume's device a longer table. Its requests wait as long as the two last calls take; those of its
-// neighbours do not.
+// resizeThin gives a thin volume's device a longer table, also if an earlier attempt ended half-way: a table that was loaded is
+// replaced, and what is suspended is resumed. Its requests wait as long as the two last calls take; those of its neighbours do not.
 func (c *control) resizeThin(uuid string, size Bytes) error {
 	device := which{uuid: uuid}
 	t, err := c.thinTable(uuid)

@@ -151,6 +151,13 @@ type Device struct {
 	Mapped       Bytes // thin volumes: exactly what is allocated, -1 when their pool failed and nobody knows; others: 0
 }
 
+// Usage is how much of a thin pool is in use, as the kernel has it at that moment.
+type Usage struct {
+	Data, Size             Bytes
+	Metadata, MetadataSize Bytes
+	Health                 Health
+}
+
 // CreateGroup asks for a volume group on blank devices.
 type CreateGroup struct {
 	Name         string

@@ -16,6 +16,7 @@ import (
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
+	"github.com/loam-storage/loam/node/monitor"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
 )
@@ -55,6 +56,7 @@ type agent struct {
 	Options
 	lvm     *lvm.LVM
 	pools   *pool.Pools
+	monitor *monitor.Monitor
 	watcher *config.Watcher
 	up      atomic.Bool // the pools were brought up once, as far as they could be
 }
@@ -97,7 +99,7 @@ func prepare(o Options) (*agent, error) {
 	}
 	pools := pool.New(l, o.Log)
 	pools.Configure(watcher.Config())
-	return &agent{Options: o, lvm: l, pools: pools, watcher: watcher}, nil
+	return &agent{Options: o, lvm: l, pools: pools, monitor: &monitor.Monitor{Pools: pools, Log: o.Log, Watch: l.Watch}, watcher: watcher}, nil
 }
 
 // observe logs what LVM was asked to do; a command that failed is also the error of the call that ran it.
@@ -108,7 +110,7 @@ func (o Options) observe(c lvm.Command) {
 	}
 }
 
-// keepUp brings the pools up, and then wipes what is to be wiped and follows the configuration and the disks until the
+// keepUp brings the pools up, and then watches them, wipes what is to be wiped and follows the configuration and the disks until the
 // context ends.
 func (a *agent) keepUp(ctx context.Context) error {
 	if a.Client != nil {
@@ -122,6 +124,7 @@ func (a *agent) keepUp(ctx context.Context) error {
 	var group errgroup.Group
 	a.followCluster(ctx, &group)
 	group.Go(func() error { a.pools.Wipe(ctx); return nil })
+	group.Go(func() error { return a.monitor.Run(ctx) })
 	group.Go(func() error { a.follow(ctx); return nil })
 	return group.Wait()
 }

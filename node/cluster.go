@@ -108,6 +108,9 @@ func (a *agent) troubles() []trouble {
 			all = append(all, trouble{"LoamPoolNotReady", "pool " + p.Name + ": " + problem})
 		}
 	}
+	for _, c := range a.monitor.Conditions() {
+		all = append(all, trouble{"Loam" + string(c.Kind), "pool " + c.Pool + ": " + c.Message})
+	}
 	return all
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/filesystem"
+	"github.com/loam-storage/loam/node/monitor"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
 )
@@ -17,6 +18,7 @@ type operator struct {
 	options Options
 	pools   *pool.Pools
 	config  *config.Watcher
+	monitor *monitor.Monitor
 	up      func() bool // the pools were brought up once
 }
 
@@ -59,6 +61,13 @@ func (o operator) Pools(ctx context.Context) ([]admin.Pool, error) {
 	}
 	for _, p := range o.pools.All() {
 		all = append(all, describePool(p, report, o.pools.Problem(p.Name)))
+	}
+	for _, c := range o.monitor.Conditions() {
+		for i := range all {
+			if all[i].Name == c.Pool {
+				all[i].Conditions = append(all[i].Conditions, admin.Condition{Kind: string(c.Kind), Since: c.Since, Message: c.Message})
+			}
+		}
 	}
 	return all, nil
 }

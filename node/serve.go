@@ -109,7 +109,7 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 	if a.Kubernetes {
 		checks.Registered = a.register(ctx, group, l.driver).Check
 	}
-	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.up.Load}))
+	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.monitor, a.up.Load}))
 	stopHealth := serveHTTP(group, l.health, health.Handler(checks))
 	group.Go(func() error {
 		<-ctx.Done()

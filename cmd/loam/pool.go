@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,6 +95,9 @@ func poolSheet(p admin.Pool) *sheet {
 	s.add("Available", p.Available.String())
 	s.add("Largest", p.Largest.String()+" for one new volume")
 	s.add("Disks", p.Devices...)
+	for _, c := range p.Conditions {
+		s.add(c.Kind, c.Message, "(since "+c.Since.Format(time.DateTime)+")")
+	}
 	return &s
 }
 
@@ -101,6 +105,8 @@ func poolState(p admin.Pool) string {
 	switch {
 	case p.Problem != "":
 		return p.Problem
+	case p.Ready && len(p.Conditions) > 0:
+		return "ready, but " + p.Conditions[0].Kind + " (see loam pool show " + p.Name + ")"
 	case p.Ready:
 		return "ready"
 	}

@@ -164,6 +164,24 @@ func (f *Fake) Device(vg, lv string) (lvm.Device, error) {
 	return d, nil
 }
 
+// Usage is as for lvm.LVM.
+func (f *Fake) Usage(vg, pool string) (lvm.Usage, error) {
+	if err := lvm.CheckVolume(vg, pool); err != nil {
+		return lvm.Usage{}, err
+	}
+	if err := f.begin("Usage"); err != nil {
+		return lvm.Usage{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.group(vg)
+	if g == nil || g.volume(pool) == nil || !g.volume(pool).Active || g.volume(pool).Segment != lvm.ThinPool {
+		return lvm.Usage{}, fmt.Errorf("%s/%s: %w", vg, pool, lvm.ErrNoDevice)
+	}
+	lv := f.show(g, g.volume(pool))
+	return lvm.Usage{Data: lv.Mapped, Size: lv.Size, Metadata: lv.MetadataUsed, MetadataSize: lv.MetadataSize, Health: lv.Health}, nil
+}
+
 func (f *Fake) devicePath(vg, lv string) string {
 	if f.Dir != "" {
 		return f.file(vg, lv)

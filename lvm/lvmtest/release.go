@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// release removes every device-mapper device on the disks, so that the kernel holds them no more. It asks the kernel instead
-// of LVM, which a test may have left in any state, and which would take a second for what takes milliseconds.
+// release removes every device-mapper device on the disks, so that the kernel holds them no more, and makes them blank for
+// tests that look at all disks there are. It asks the kernel instead of LVM, which a test may have left in any state, and
+// which would take a second for what takes milliseconds.
 func release(t testing.TB, disks []string) {
 	for _, d := range disks {
-		if err := releaseDisk(filepath.Base(d)); err != nil {
+		if err := errors.Join(releaseDisk(filepath.Base(d)), wipe(d)); err != nil {
 			t.Errorf("clean up after the test: %v", err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 type LVM interface {
 	Report(ctx context.Context) (lvm.Report, error)
 	Device(vg, lv string) (lvm.Device, error)
+	Usage(vg, pool string) (lvm.Usage, error)
 	SetDevices(paths []string)
 
 	CreateGroup(lvm.CreateGroup) error

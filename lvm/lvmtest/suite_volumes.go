@@ -1,6 +1,7 @@
 package lvmtest
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -92,6 +93,13 @@ func thinVolumeIsFreshAndActive(s *suite) {
 	}
 	if p.Mapped != 0 || p.TransactionID != 1 || !p.Open {
 		s.Errorf("its pool: %+v", p)
+	}
+	u, err := s.l.Usage(groupName, poolName)
+	if s.must(err); u.Size != p.Size || u.Data != p.Mapped || u.MetadataSize != p.MetadataSize || u.Metadata == 0 || u.Metadata > p.MetadataSize || u.Health != p.Health {
+		s.Errorf("its pool's usage: %+v, expected that of %+v", u, p)
+	}
+	if _, err := s.l.Usage(groupName, lv.Name); !errors.Is(err, lvm.ErrNoDevice) {
+		s.Errorf("usage of what is no pool: %v, expected ErrNoDevice", err)
 	}
 	d := s.device("vol-a.b_c+d")
 	if d.UUID != lv.UUID || d.Size != lv.Size || d.Mapped != 0 || d.OpenCount != 0 || d.Suspended || d.Path == "" || d.Major == 0 {

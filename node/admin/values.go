@@ -62,6 +62,15 @@ type Pool struct {
 	Snapshots int      `json:"snapshots"`
 	Devices   []string `json:"devices"` // its physical volumes
 	Problem   string   `json:"problem"` // why it gives nothing, a sentence; "" when it is well
+
+	Conditions []Condition `json:"conditions"` // what a person should know of it besides
+}
+
+// Condition is something about a pool that a person should know.
+type Condition struct {
+	Kind    string    `json:"kind"` // one word, as in events: DataNearlyFull, DeviceMissing, …
+	Since   time.Time `json:"since"`
+	Message string    `json:"message"` // what is wrong, and what to do
 }
 
 // Kind says what a volume is.

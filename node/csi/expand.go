@@ -33,7 +33,7 @@ func (d *Driver) ControllerExpandVolume(ctx context.Context, req *csi.Controller
 	if err != nil {
 		return nil, err
 	}
-	if size == found.LV.Size {
+	if size == found.LV.Size && !found.LV.Stale { // an earlier call may have ended half-way
 		err = d.Pools.LVM().Flush(found.Group)
 	} else {
 		err = d.Pools.LVM().Extend(found.Group, found.LV.Name, size)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +32,22 @@ func (m Mounter) Unmount(target string) error {
 		if !at.isVolume() {
 			return otherMount(target, at)
 		}
-		if err := unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW); err != nil {
+		if err := patiently(func() error { return unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW) }); err != nil {
 			return fmt.Errorf("unmounting %s: %w", target, known(err))
+		}
+	}
+}
+
+// Somebody may have a mount open for a moment: Trim does, and what collects figures of file systems.
+const (
+	busyPatience = 2 * time.Second
+	busyPause    = 10 * time.Millisecond
+)
+
+func patiently(unmount func() error) error {
+	for until := time.Now().Add(busyPatience); ; time.Sleep(busyPause) {
+		if err := unmount(); !errors.Is(err, unix.EBUSY) || time.Now().After(until) {
+			return err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 type LVM interface {
 	Report(ctx context.Context) (lvm.Report, error)
 	Device(vg, lv string) (lvm.Device, error)
+	Usage(vg, pool string) (lvm.Usage, error)
 	// SetDevices names the only block devices that LVM may look at from now on.
 	SetDevices(paths []string)
 

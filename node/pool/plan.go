@@ -13,10 +13,10 @@ import (
 // LVM keeps two copies of the text, so LVM's default of 1 MiB ends near 1,700 volumes; this holds some 27,000.
 const pvMetadata = 16 * lvm.MiB
 
-// Bounds of a thin pool's metadata: LVM's least, and the most that the kernel can use (lvmthin(7)).
+// Bounds of a thin pool's metadata: LVM's least, and MostMetadata, the most that the kernel can use (lvmthin(7)).
 const (
 	leastPoolMetadata = 4 * lvm.MiB
-	mostPoolMetadata  = 15*lvm.GiB + 768*lvm.MiB
+	MostMetadata      = 15*lvm.GiB + 768*lvm.MiB
 )
 
 // groupStep is what is to be done to a pool's volume group before its thin pool can be looked at.
@@ -60,7 +60,7 @@ func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
 	}
 	stripe := vg.ExtentSize * lvm.Bytes(max(1, p.Stripes))
 	spare := vg.Free - p.Reserve.Of(vg.Size)
-	lv, ok := thinPool(vg)
+	lv, ok := ThinPool(vg)
 	if !ok {
 		metadata := poolMetadata(spare, p.Thin.ChunkSize).RoundUp(vg.ExtentSize)
 		data := (spare - 2*metadata).RoundDown(stripe) // LVM keeps a spare as large as the metadata
@@ -112,14 +112,14 @@ func unlike(p config.Pool, vg lvm.VolumeGroup) (problem, note string) {
 // poolMetadata is the size for a thin pool's metadata: LVM's rule of 64 bytes for each chunk, doubled, as snapshots
 // share chunks but not their entries.
 func poolMetadata(data, chunk lvm.Bytes) lvm.Bytes {
-	return min(mostPoolMetadata, max(leastPoolMetadata, data/chunk*128))
+	return min(MostMetadata, max(leastPoolMetadata, data/chunk*128))
 }
 
 // inactive are the logical volumes that should be active and are not: the thin pool and our volumes. Snapshots stay
 // inactive: nobody reads them, and an active one would show its file system's UUID a second time to the host.
 func inactive(p config.Pool, vg lvm.VolumeGroup) []string {
 	var names []string
-	if lv, ok := thinPool(vg); ok && p.Type == config.Thin && !lv.Active {
+	if lv, ok := ThinPool(vg); ok && p.Type == config.Thin && !lv.Active {
 		names = append(names, lv.Name)
 	}
 	for _, lv := range vg.LVs {

@@ -98,7 +98,7 @@ func striped(vg lvm.VolumeGroup, n int) lvm.Bytes {
 
 // thinRoom is overprovision × size − promised, and nothing once the pool is nearly full or not well.
 func thinRoom(p config.Pool, vg lvm.VolumeGroup) Room {
-	lv, ok := thinPool(vg)
+	lv, ok := ThinPool(vg)
 	if !ok {
 		return Room{Problem: fmt.Sprintf("volume group %s has no thin pool %s yet", vg.Name, LogicalVolume)}
 	}
@@ -110,8 +110,8 @@ func thinRoom(p config.Pool, vg lvm.VolumeGroup) Room {
 	return r
 }
 
-// thinPool finds the pool that Loam made, or the only one of an adopted group.
-func thinPool(vg lvm.VolumeGroup) (lvm.LogicalVolume, bool) {
+// ThinPool finds the pool that Loam made, or the only one of an adopted group.
+func ThinPool(vg lvm.VolumeGroup) (lvm.LogicalVolume, bool) {
 	var found []lvm.LogicalVolume
 	for _, lv := range vg.LVs {
 		if lv.Segment != lvm.ThinPool {

@@ -90,7 +90,7 @@ func Place(pools []config.Pool, report lvm.Report, want Range, least lvm.Bytes) 
 			continue
 		}
 		if room.Largest > most {
-			lv, _ := thinPool(vg)
+			lv, _ := ThinPool(vg)
 			most, best = room.Largest, Placement{Pool: p, ThinPool: lv.Name, Size: size}
 		}
 	}

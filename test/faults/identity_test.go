@@ -25,10 +25,10 @@ import (
 )
 
 // group is what real LVM says of the agent's volume group now.
-func group(t *testing.T, disk, name string) lvm.VolumeGroup {
+func group(t *testing.T, name string, disks ...string) lvm.VolumeGroup {
 	t.Helper()
 	l := lvm.New(lvm.Options{})
-	l.SetDevices([]string{disk})
+	l.SetDevices(disks)
 	report, err := l.Report(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestFault10FiftyIdenticalCreatesMakeOneVolume(t *testing.T) {
 	if ids = slices.Compact(ids); len(ids) != 1 {
 		t.Errorf("identical calls got the IDs %q", ids)
 	}
-	if lvs := named(group(t, disk, "loam-thin"), "same"); len(lvs) != 1 {
+	if lvs := named(group(t, "loam-thin", disk), "same"); len(lvs) != 1 {
 		t.Errorf("identical calls made %q", lvs)
 	}
 	_, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request("same", "ext4", 128*lvm.MiB))
@@ -117,7 +117,7 @@ func TestFault11CreateAgainstDeleteLeavesNoResidue(t *testing.T) {
 					})
 				}
 				both.Wait()
-				if n := len(named(group(t, disk, "loam-"+kind), "contested")); n > 1 {
+				if n := len(named(group(t, "loam-"+kind, disk), "contested")); n > 1 {
 					t.Errorf("%d volumes of one name", n)
 				}
 			}
@@ -151,7 +151,7 @@ func TestFault12VolumeOfThatNameThatIsNotOursIsRefusedAndUntouched(t *testing.T)
 		t.Fatal(err)
 	}
 	sum := nodetest.Write(t, device.Path, 8*lvm.MiB)
-	before, _ := group(t, disk, "loam-thick").LV("theirs")
+	before, _ := group(t, "loam-thick", disk).LV("theirs")
 
 	_, err = agent.Controller().CreateVolume(context.Background(), nodetest.Request("theirs", "", 8*lvm.MiB))
 	if status.Code(err) != codes.AlreadyExists {
@@ -166,7 +166,7 @@ func TestFault12VolumeOfThatNameThatIsNotOursIsRefusedAndUntouched(t *testing.T)
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("staging it: %v, want NOT_FOUND", err)
 	}
-	after, ok := group(t, disk, "loam-thick").LV("theirs")
+	after, ok := group(t, "loam-thick", disk).LV("theirs")
 	if !ok || after.UUID != before.UUID || after.Size != before.Size || !slices.Equal(after.Tags, before.Tags) {
 		t.Errorf("it was %+v and is %+v", before, after)
 	}
@@ -328,11 +328,11 @@ func TestFault28PhysicalVolumeInsideATenantsVolumeIsIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	agent.Unmount(t, v)
-	before, room := group(t, disk, "loam-thin"), agent.Capacity(t)
+	before, room := group(t, "loam-thin", disk), agent.Capacity(t)
 	agent.Stop()
 
 	agent = nodetest.Start(t, o)
-	after := group(t, disk, "loam-thin")
+	after := group(t, "loam-thin", disk)
 	if after.UUID != before.UUID || len(after.PVs) != 1 || after.PVs[0].Device != disk || agent.Capacity(t) != room {
 		t.Errorf("with a copy of the group inside a volume, the group is %+v, before %+v", after.PVs, before.PVs)
 	}

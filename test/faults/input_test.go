@@ -20,7 +20,7 @@ func TestFault26BadInputNamesTheFieldAndChangesNothing(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
 	agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
-	before := len(group(t, disk, "loam-thin").LVs)
+	before := len(group(t, "loam-thin", disk).LVs)
 	ctx := context.Background()
 	flags := func(flag string) *csi.VolumeCapability {
 		c := nodetest.Capability("ext4")
@@ -64,7 +64,7 @@ func TestFault26BadInputNamesTheFieldAndChangesNothing(t *testing.T) {
 			t.Errorf("answered %v, want %v naming %q", c.err, c.code, c.says)
 		}
 	}
-	if after := len(group(t, disk, "loam-thin").LVs); after != before {
+	if after := len(group(t, "loam-thin", disk).LVs); after != before {
 		t.Errorf("%d logical volumes after only refused calls, %d before", after, before)
 	}
 }

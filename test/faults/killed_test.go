@@ -62,7 +62,7 @@ func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 
 		agent = nodetest.Start(t, o)
 		v := agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB))
-		if lvs := named(group(t, disk, "loam-thin"), "v"); len(lvs) != 1 {
+		if lvs := named(group(t, "loam-thin", disk), "v"); len(lvs) != 1 {
 			t.Errorf("killed when %s: volumes %q", m.name, lvs)
 		}
 		if out, err := exec.Command("e2fsck", "-fn", device).CombinedOutput(); err != nil {

@@ -1,0 +1,200 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/admin"
+	"github.com/loam-storage/loam/node/nodetest"
+)
+
+// writeSynced writes size bytes of a file or device, as fast as they are taken, and returns how many were, and the error that
+// ended it.
+func writeSynced(path string, size lvm.Bytes) (lvm.Bytes, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|unix.O_SYNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	block := slices.Repeat([]byte{0xa5}, int(lvm.MiB))
+	for written := lvm.Bytes(0); ; written += lvm.MiB {
+		if written >= size {
+			return written, nil
+		}
+		if _, err := f.Write(block); err != nil {
+			return written, err
+		}
+	}
+}
+
+// adopt makes a group with a small pool in it, as an operator has one before Loam comes.
+func adopt(t *testing.T, size lvm.Bytes, disks ...string) {
+	t.Helper()
+	l := lvm.New(lvm.Options{})
+	l.SetDevices(disks)
+	if err := l.CreateGroup(lvm.CreateGroup{Name: "old", Devices: disks}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.CreatePool(lvm.CreatePool{VG: "old", Name: "pool", Size: size, MetadataSize: 4 * lvm.MiB}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func extensions(count *atomic.Int32) func(lvm.Command) {
+	return func(c lvm.Command) {
+		if c.Args[0] == "lvextend" {
+			count.Add(1)
+		}
+	}
+}
+
+func TestFault24PoolIsExtendedUnderFullSpeedWriting(t *testing.T) {
+	disks := lvmtest.RequireDisks(t, 2)
+	adopt(t, 400*lvm.MiB, disks...)
+	var extended atomic.Int32
+	agent := nodetest.Start(t, nodetest.Options{
+		Config: "pools:\n- {name: p, volumeGroup: old, reserve: 0%, thin: {overprovision: 10, extend: {at: 50%, by: 100%}}}\n", Observe: extensions(&extended),
+	})
+	v := agent.Create(t, nodetest.Request("v", "", 1500*lvm.MiB))
+	started := time.Now()
+	written, err := writeSynced(agent.Mount(t, v, ""), 1000*lvm.MiB)
+	if err != nil {
+		t.Errorf("writing at full speed ended after %v: %v", written, err)
+	}
+	t.Logf("%v in %v, extended %d times", written, time.Since(started).Round(time.Millisecond), extended.Load())
+	if n := extended.Load(); n < 1 || n > 6 {
+		t.Errorf("extended %d times: expected a few large steps", n)
+	}
+	vg := group(t, "old", disks...)
+	if p, _ := vg.LV("pool"); p.Health != lvm.Healthy || p.Mapped < 1000*lvm.MiB || p.Suspended || p.Stale {
+		t.Errorf("the pool became %+v", p)
+	}
+	agent.Unmount(t, v)
+}
+
+// adopted is the configuration for what adopt made, with so much of the group to be left free.
+func adopted(reserve string) string {
+	return "pools:\n- {name: p, volumeGroup: old, reserve: " + reserve + ", thin: {overprovision: 10}}\n"
+}
+
+func TestFault21FullPoolRefusesReturnsErrorsAndRecovers(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	adopt(t, 200*lvm.MiB, disk)
+	agent := nodetest.Start(t, nodetest.Options{Config: adopted("80%")})
+	v, safe := agent.Create(t, nodetest.Request("v", "ext4", 600*lvm.MiB)), agent.Create(t, nodetest.Request("safe", "ext4", 100*lvm.MiB))
+	target := agent.Mount(t, v, "ext4")
+	defer agent.Unmount(t, v)
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, safe, "ext4"), "ext4"), 16*lvm.MiB)
+	defer agent.Unmount(t, safe)
+
+	if written, err := writeSynced(filepath.Join(target, "large"), 160*lvm.MiB); err != nil {
+		t.Fatalf("only %v were written: %v", written, err)
+	}
+	told(t, agent, "DataNearlyFull", "at least 9")
+	_, err := writeSynced(filepath.Join(target, "rest"), lvm.GiB) // ends with an error, and does not hang
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EROFS) {
+		t.Errorf("writing to a full pool ended with %v", err)
+	}
+	told(t, agent, "OutOfData", "Add a disk")
+	_, err = agent.Controller().CreateVolume(context.Background(), nodetest.Request("w", "ext4", 64*lvm.MiB))
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a volume in a full pool: %v, expected RESOURCE_EXHAUSTED", err)
+	}
+	if got := nodetest.Checksum(t, nodetest.File(agent.Target(safe), "ext4"), 16*lvm.MiB); got != sum {
+		t.Error("a neighbour's contents changed")
+	}
+
+	// There is room now, and nobody does anything else about it.
+	if err := os.WriteFile(filepath.Join(agent.Dir, "config.yaml"), []byte(adopted("0%")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	well(t, agent)
+	agent.Unmount(t, v)
+	if out, err := exec.Command("e2fsck", "-fp", "/dev/mapper/old-v").CombinedOutput(); err != nil && !strings.Contains(string(out), "MODIFIED") {
+		t.Errorf("the file system is damaged: %v: %s", err, out)
+	}
+	target = agent.Mount(t, v, "ext4")
+	if written, err := writeSynced(filepath.Join(target, "again"), 100*lvm.MiB); err != nil {
+		t.Errorf("after the extension only %v were written: %v", written, err)
+	}
+}
+
+// Deleted files give their space back before a pool is full.
+func TestNearlyFullPoolIsTrimmed(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	adopt(t, 200*lvm.MiB, disk)
+	o := nodetest.Options{Config: adopted("80%"), Dir: t.TempDir()}
+	for fs, size := range map[string]lvm.Bytes{"ext4": 170 * lvm.MiB, "xfs": 110 * lvm.MiB} { // xfs has a large journal
+		agent := nodetest.Start(t, o)
+		v := agent.Create(t, nodetest.Request(fs, fs, 400*lvm.MiB))
+		file := nodetest.File(agent.Mount(t, v, fs), fs)
+		agent.Stop() // not to be trimmed in the middle, and then not again for some time
+		if _, err := writeSynced(file, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		unix.Sync()
+		agent = nodetest.Start(t, o)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			p, err := agent.Admin.Pools(context.Background())
+			if err == nil && len(p) == 1 && p[0].DataPercent < 50 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%s: the space is not given back: %+v, error %v", fs, p, err)
+				break
+			}
+		}
+		agent.Unmount(t, v)
+		agent.Delete(t, v)
+		agent.Stop()
+	}
+}
+
+// told waits until the operator is told of a condition.
+func told(t *testing.T, a nodetest.Agent, kind, part string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		pools, err := a.Admin.Pools(context.Background())
+		for _, p := range pools {
+			for _, c := range p.Conditions {
+				if c.Kind == kind && strings.Contains(c.Message, part) {
+					return
+				}
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not told: %+v, error %v", kind, pools, err)
+		}
+	}
+}
+
+// well waits until no pool has a condition.
+func well(t *testing.T, a nodetest.Agent) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		pools, err := a.Admin.Pools(context.Background())
+		if err == nil && !slices.ContainsFunc(pools, func(p admin.Pool) bool { return len(p.Conditions) > 0 || !p.Ready }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not well again: %+v, error %v", pools, err)
+		}
+	}
+}
