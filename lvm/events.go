@@ -2,6 +2,7 @@ package lvm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -31,7 +32,7 @@ func (l *LVM) Watch(ctx context.Context, tell func()) error {
 		tell()
 		fds := []unix.PollFd{{Fd: int32(kernel.file.Fd()), Events: unix.POLLIN}, {Fd: int32(quit.Fd())}}
 		for {
-			if _, err = unix.Poll(fds, -1); err != unix.EINTR {
+			if _, err = unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
 				break
 			}
 		}

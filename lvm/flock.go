@@ -59,7 +59,7 @@ func lockShared(path string, until time.Time) (*os.File, error) {
 		if time.Now().After(until) {
 			return nil, nil
 		}
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // nobody tells when a lock of another process is free
 	}
 }
 

@@ -154,7 +154,7 @@ func TestTextMayGoOnAtTheBeginningOfItsRing(t *testing.T) {
 func TestPoolStatus(t *testing.T) {
 	for status, want := range map[string]poolStatus{
 		"4 215/2048 160/1600 - rw discard_passdown error_if_no_space - 1024":           {transaction: 4, metadata: share{215, 2048}, data: share{160, 1600}},
-		"1 13/2048 128/128 - out_of_data_space discard_passdown error_if_no_space - 1": {Health(OutOfData), 1, share{13, 2048}, share{128, 128}},
+		"1 13/2048 128/128 - out_of_data_space discard_passdown error_if_no_space - 1": {OutOfData, 1, share{13, 2048}, share{128, 128}},
 		"1 13/2048 1/128 - ro discard_passdown queue_if_no_space needs_check 1024":     {NeedsCheck, 1, share{13, 2048}, share{1, 128}},
 		"1 13/2048 1/128 - ro discard_passdown queue_if_no_space - 1024":               {MetadataReadOnly, 1, share{13, 2048}, share{1, 128}},
 		"Fail": {health: Failed},

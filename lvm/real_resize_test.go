@@ -71,7 +71,7 @@ func TestNeighboursDoNotNoticeAnExtension(t *testing.T) {
 	if got := strings.Join(ran, " "); got != "lvextend" {
 		t.Errorf("ran %q", got)
 	}
-	r.is("a", 100*lvm.MiB)
+	r.became(100*lvm.MiB)
 	if got := string(r.read("a", 4*lvm.MiB-4, 4)); got != "aaaa" {
 		t.Errorf("its contents became %q", got)
 	}
@@ -81,17 +81,17 @@ func TestNeighboursDoNotNoticeAnExtension(t *testing.T) {
 	r.must(r.l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "d", Size: 8 * lvm.MiB})) // LVM agrees with what there is
 }
 
-// is checks that metadata and device of a volume are as large, and that nothing is left half done.
-func (r *machine) is(name string, size lvm.Bytes) {
+// became checks that metadata and device of volume "a" are as large, and that nothing is left half done.
+func (r *machine) became(size lvm.Bytes) {
 	r.t.Helper()
-	lv := r.lv(name)
+	lv := r.lv("a")
 	if lv.Size != size || lv.Stale || lv.Suspended {
 		r.t.Errorf("metadata: %+v, expected %v", lv, size)
 	}
 	if !lv.Active {
 		return
 	}
-	if d := r.device(name); d.Size != size || d.Suspended {
+	if d := r.device("a"); d.Size != size || d.Suspended {
 		r.t.Errorf("device: %+v, expected %v", d, size)
 	}
 	if !compare(r.t, r.l) {
@@ -113,7 +113,7 @@ func TestInterruptedExtensionIsFinished(t *testing.T) {
 	if len(ran) > 0 {
 		t.Errorf("ran %q", ran)
 	}
-	r.is("a", 80*lvm.MiB)
+	r.became(80*lvm.MiB)
 }
 
 // Or between the calls that give the device its new table.
@@ -136,7 +136,7 @@ func TestInterruptedReloadIsFinished(t *testing.T) {
 			if got := until(); !slices.Equal(got, []string{"loam--real-a"}) {
 				t.Errorf("resumed were %q", got)
 			}
-			r.is("a", 80*lvm.MiB)
+			r.became(80*lvm.MiB)
 		})
 	}
 }
@@ -152,7 +152,7 @@ func TestExtensionIsLVMsInDoubt(t *testing.T) {
 		t.Errorf("resumed were %q, expected the pool among them", got)
 	}
 	r.l.SetDevices(r.devices)
-	r.is("a", 80*lvm.MiB)
+	r.became(80*lvm.MiB)
 }
 
 func TestInactiveVolumesAreExtendedInMetadataAlone(t *testing.T) {
@@ -164,9 +164,9 @@ func TestInactiveVolumesAreExtendedInMetadataAlone(t *testing.T) {
 	if got := until(); len(got) > 0 {
 		t.Errorf("resumed were %q, expected none", got)
 	}
-	r.is("a", 80*lvm.MiB)
+	r.became(80*lvm.MiB)
 	r.must(r.l.Activate(vg, "a"))
-	r.is("a", 80*lvm.MiB)
+	r.became(80*lvm.MiB)
 }
 
 func dmsetup(t *testing.T, args ...string) string {

@@ -45,10 +45,11 @@ const (
 )
 
 func patiently(unmount func() error) error {
-	for until := time.Now().Add(busyPatience); ; time.Sleep(busyPause) {
+	for until := time.Now().Add(busyPatience); ; {
 		if err := unmount(); !errors.Is(err, unix.EBUSY) || time.Now().After(until) {
 			return err
 		}
+		time.Sleep(busyPause) //nolint:forbidigo // nobody tells when a mount is no longer in use
 	}
 }
 
