@@ -71,7 +71,7 @@ func TestNeighboursDoNotNoticeAnExtension(t *testing.T) {
 	if got := strings.Join(ran, " "); got != "lvextend" {
 		t.Errorf("ran %q", got)
 	}
-	r.became(100*lvm.MiB)
+	r.became(100 * lvm.MiB)
 	if got := string(r.read("a", 4*lvm.MiB-4, 4)); got != "aaaa" {
 		t.Errorf("its contents became %q", got)
 	}
@@ -113,7 +113,7 @@ func TestInterruptedExtensionIsFinished(t *testing.T) {
 	if len(ran) > 0 {
 		t.Errorf("ran %q", ran)
 	}
-	r.became(80*lvm.MiB)
+	r.became(80 * lvm.MiB)
 }
 
 // Or between the calls that give the device its new table.
@@ -136,7 +136,7 @@ func TestInterruptedReloadIsFinished(t *testing.T) {
 			if got := until(); !slices.Equal(got, []string{"loam--real-a"}) {
 				t.Errorf("resumed were %q", got)
 			}
-			r.became(80*lvm.MiB)
+			r.became(80 * lvm.MiB)
 		})
 	}
 }
@@ -152,7 +152,7 @@ func TestExtensionIsLVMsInDoubt(t *testing.T) {
 		t.Errorf("resumed were %q, expected the pool among them", got)
 	}
 	r.l.SetDevices(r.devices)
-	r.became(80*lvm.MiB)
+	r.became(80 * lvm.MiB)
 }
 
 func TestInactiveVolumesAreExtendedInMetadataAlone(t *testing.T) {
@@ -164,9 +164,9 @@ func TestInactiveVolumesAreExtendedInMetadataAlone(t *testing.T) {
 	if got := until(); len(got) > 0 {
 		t.Errorf("resumed were %q, expected none", got)
 	}
-	r.became(80*lvm.MiB)
+	r.became(80 * lvm.MiB)
 	r.must(r.l.Activate(vg, "a"))
-	r.became(80*lvm.MiB)
+	r.became(80 * lvm.MiB)
 }
 
 func dmsetup(t *testing.T, args ...string) string {
