@@ -17,8 +17,8 @@ LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
 REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
-# They make the other people's disks that tests refuse to touch.
-IMAGES := --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk
+# They make the other people's disks that tests refuse to touch, and kill LVM in the middle of its work.
+IMAGES := --package=strace --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk
 
 ##@ What a user runs
 .PHONY: help
@@ -53,6 +53,10 @@ chart: tools ## tests of the Helm chart and the manifests; the first time it bui
 .PHONY: e2e
 e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most of half an hour to build the first time
 	bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
+
+.PHONY: faults
+faults: test-tools programs ## every fault, each command of LVM killed at each of its steps: takes most of half an hour; the table says what survived
+	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted)' $(filter ./lvm ./test/faults ./node/filesystem,$(REAL)) | awk -f test/faults/table.awk
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost

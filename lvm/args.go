@@ -112,6 +112,11 @@ func refreshArgs(vg, lv string) []string {
 	return []string{"lvchange", "-qq", "--refresh", "--", vg + "/" + lv}
 }
 
+// refreshGroupArgs is refreshArgs for all active volumes of a group.
+func refreshGroupArgs(vg string) []string {
+	return []string{"vgchange", "-qq", "--refresh", "--", vg}
+}
+
 func removeArgs(vg string, lvs []string) []string {
 	return append([]string{"lvremove", "-qq", "--yes", "--"}, paths(vg, lvs)...)
 }

@@ -19,6 +19,9 @@ var ErrSize = errors.New("invalid size")
 // ErrNotDurable says that LVM made the change, but that a physical volume did not confirm that it would survive a power cut.
 var ErrNotDurable = errors.New("changed, but not known to survive a power cut")
 
+// ErrUnclear says that something is wrong that only a person can judge.
+var ErrUnclear = errors.New("not mended, as it is not clear what is right")
+
 // ErrNoLVM says that there is no lvm binary to run.
 var ErrNoLVM = errors.New("no lvm binary found: install LVM2 (package lvm2)")
 

@@ -68,6 +68,21 @@ func (c *control) resume(w which) error {
 	return c.ask(request{code: unix.DM_DEV_SUSPEND, name: "resuming", which: w})
 }
 
+// freeze suspends a device as it must be for a snapshot: its file system has written everything, and so has the device.
+func (c *control) freeze(w which) error {
+	return c.ask(request{code: unix.DM_DEV_SUSPEND, name: "suspending", which: w, flags: unix.DM_SUSPEND_FLAG})
+}
+
+// message tells a device's target something (DM_TARGET_MSG).
+func (c *control) message(w which, text string) error {
+	return c.ask(request{code: unix.DM_TARGET_MSG, name: text, which: w, message: text})
+}
+
+// remove takes a device away that is not open.
+func (c *control) remove(w which) error {
+	return c.ask(request{code: unix.DM_DEV_REMOVE, name: "DM_DEV_REMOVE", which: w})
+}
+
 // request is one ioctl (include/uapi/linux/dm-ioctl.h).
 type request struct {
 	code    uintptr
@@ -76,6 +91,7 @@ type request struct {
 	version [3]uint32 // of the interface that it needs; zero for the first
 	flags   uint32
 	targets []target // status is what they are made of
+	message string
 }
 
 // read asks for what a device is.
@@ -126,6 +142,9 @@ func (r request) encode(b []byte) error {
 	copy(head.Name[:len(head.Name)-1], r.which.name)
 	copy(head.Uuid[:len(head.Uuid)-1], r.which.uuid)
 	at, err := binary.Encode(b, binary.NativeEndian, head)
+	if r.message != "" {
+		copy(b[at+8:len(b)-1], r.message) // struct dm_target_msg: the sector, 0, and the text
+	}
 	for _, t := range r.targets {
 		if err != nil {
 			return err

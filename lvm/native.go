@@ -33,7 +33,8 @@ type disk struct {
 	label
 	areas []area
 	group VolumeGroup // that its metadata describes; see hasGroup
-	sum   uint32      // checksum of the metadata
+	text  []byte      // of the metadata
+	sum   uint32      // its checksum
 }
 
 func (d disk) hasGroup() bool { return d.group.UUID != "" }
@@ -174,12 +175,12 @@ func (d *disk) readHeads(f *os.File) error {
 // readMetadata reads the metadata once.
 func (d *disk) readMetadata(f *os.File) (err error) {
 	d.group, d.sum = VolumeGroup{}, 0
-	text, err := d.readText(f)
-	if err != nil || len(text) == 0 {
+	d.text, err = d.readText(f)
+	if err != nil || len(d.text) == 0 {
 		return err
 	}
-	d.sum = checksum(text)
-	d.group, err = parseMetadata(text)
+	d.sum = checksum(d.text)
+	d.group, err = parseMetadata(d.text)
 	return err
 }
 
@@ -338,6 +339,10 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 	if err != nil || !ok {
 		return err
 	}
+	if len(m.targets) == 0 { // made, and not yet given a table: nobody can use it
+		lv.Stale = true
+		return nil
+	}
 	lv.set(m)
 	lv.Active, lv.Stale = true, m.size() != lv.Size
 	if lv.Segment != Thin {
@@ -364,11 +369,15 @@ func (c *control) completePool(id string, lv *LogicalVolume) error {
 	if err != nil || !ok {
 		return err
 	}
-	_, lv.Active, err = c.mapping(id + "-pool")
+	top, ok, err := c.mapping(id + "-pool")
 	if err != nil {
 		return err
 	}
-	lv.Active = lv.Active || lv.TransactionID == 0
+	if len(m.targets) == 0 {
+		lv.Stale = true
+		return nil
+	}
+	lv.Active = ok && len(top.targets) > 0 || lv.TransactionID == 0
 	if len(m.targets) != 1 || m.targets[0].kind != string(ThinPool) {
 		return fmt.Errorf("another table than it should have: %w", errUnsure)
 	}
@@ -377,6 +386,7 @@ func (c *control) completePool(id string, lv *LogicalVolume) error {
 		return err
 	}
 	lv.Health, lv.Stale = s.health, m.size() != lv.Size
+	lv.Pending = s.health != Failed && s.transaction != lv.TransactionID
 	if lv.Active || lv.Health == NeedsCheck {
 		lv.set(m)
 	}

@@ -37,13 +37,25 @@ func (l *LVM) Extend(vg, lv string, to Bytes) error {
 	return l.reload(vg, lv)
 }
 
-// look reads one volume, natively or not at all.
-func (l *LVM) look(vg, lv string) (VolumeGroup, LogicalVolume, error) {
+// lookGroup reads one group, natively or not at all.
+func (l *LVM) lookGroup(vg string) (VolumeGroup, error) {
 	report, err := new(reader).report(l.allowed())
+	if err != nil {
+		return VolumeGroup{}, err
+	}
+	group, ok := report.VolumeGroup(vg)
+	if !ok {
+		return VolumeGroup{}, fmt.Errorf("no volume group %s: %w", vg, errUnsure)
+	}
+	return group, nil
+}
+
+// look is lookGroup, and one of its volumes.
+func (l *LVM) look(vg, lv string) (VolumeGroup, LogicalVolume, error) {
+	group, err := l.lookGroup(vg)
 	if err != nil {
 		return VolumeGroup{}, LogicalVolume{}, err
 	}
-	group, _ := report.VolumeGroup(vg)
 	v, ok := group.LV(lv)
 	if !ok {
 		return VolumeGroup{}, LogicalVolume{}, fmt.Errorf("no volume %s/%s: %w", vg, lv, errUnsure)

@@ -132,6 +132,7 @@ type LogicalVolume struct {
 	ChunkSize                  Bytes
 	ErrorWhenFull              bool
 	TransactionID              uint64
+	Pending                    bool // an interrupted command left something to be told to it. Not known when LVM had to be asked
 
 	// Linear, striped and thin-pool data: devices across which it is striped; 1 when not.
 	Stripes int

@@ -91,15 +91,23 @@ func prepare(o Options) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	var watch *monitor.Monitor
 	l := lvm.New(lvm.Options{
-		ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"), Observe: o.observe,
+		ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"),
+		Observe: func(c lvm.Command) {
+			o.observe(c)
+			if c.Err != nil {
+				watch.Wake() // it may have left something to mend
+			}
+		},
 	})
 	if err := l.Available(); err != nil {
 		return nil, err
 	}
 	pools := pool.New(l, o.Log)
 	pools.Configure(watcher.Config())
-	return &agent{Options: o, lvm: l, pools: pools, monitor: &monitor.Monitor{Pools: pools, Log: o.Log, Watch: l.Watch}, watcher: watcher}, nil
+	watch = monitor.New(pools, o.Log, l.Watch)
+	return &agent{Options: o, lvm: l, pools: pools, monitor: watch, watcher: watcher}, nil
 }
 
 // observe logs what LVM was asked to do; a command that failed is also the error of the call that ran it.

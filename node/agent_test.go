@@ -52,7 +52,7 @@ func serveTestbed(t *testing.T, kubernetes bool) testbed {
 	pools := pool.New(lvmtest.NewFake(map[string]lvm.Bytes{"/dev/a": lvm.GiB}), log)
 	pools.Configure(watcher.Config())
 	socket := filepath.Join(dir, "plugins", Driver, "csi.sock")
-	a := &agent{pools: pools, watcher: watcher, monitor: &monitor.Monitor{Pools: pools, Log: log}, Options: Options{
+	a := &agent{pools: pools, watcher: watcher, monitor: monitor.New(pools, log, nil), Options: Options{
 		NodeID: "n1", ConfigPath: file, Socket: socket, AdminSocket: admin.SocketBeside(socket), KubeletDir: dir, StateDir: dir,
 		Log: log, Kubernetes: kubernetes, HealthAddress: "127.0.0.1:0", Listen: "127.0.0.1:0", TLSDir: filepath.Join(dir, "tls"),
 	}}

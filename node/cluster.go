@@ -111,6 +111,14 @@ func (a *agent) troubles() []trouble {
 	for _, c := range a.monitor.Conditions() {
 		all = append(all, trouble{"Loam" + string(c.Kind), "pool " + c.Pool + ": " + c.Message})
 	}
+	for _, p := range a.pools.All() {
+		last, _ := a.pools.Healings(p.VolumeGroup)
+		for _, h := range last {
+			if time.Since(h.At) < troubleReminder {
+				all = append(all, trouble{"LoamHealed", "pool " + p.Name + ": " + h.Volume + ": " + h.What})
+			}
+		}
+	}
 	return all
 }
 

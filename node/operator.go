@@ -62,6 +62,13 @@ func (o operator) Pools(ctx context.Context) ([]admin.Pool, error) {
 	for _, p := range o.pools.All() {
 		all = append(all, describePool(p, report, o.pools.Problem(p.Name)))
 	}
+	for i := range all {
+		last, count := o.pools.Healings(all[i].VolumeGroup)
+		all[i].HealedCount = count
+		for _, h := range last {
+			all[i].Healed = append(all[i].Healed, admin.Healing{Volume: h.Volume, What: h.What, At: h.At})
+		}
+	}
 	for _, c := range o.monitor.Conditions() {
 		for i := range all {
 			if all[i].Name == c.Pool {

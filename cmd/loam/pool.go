@@ -95,6 +95,10 @@ func poolSheet(p admin.Pool) *sheet {
 	s.add("Available", p.Available.String())
 	s.add("Largest", p.Largest.String()+" for one new volume")
 	s.add("Disks", p.Devices...)
+	if len(p.Healed) > 0 {
+		last := p.Healed[len(p.Healed)-1]
+		s.add("Healed", fmt.Sprintf("%s since the agent started; last %s %s (%s)", count(p.HealedCount, "thing"), last.Volume, last.What, last.At.Format(time.DateTime)))
+	}
 	for _, c := range p.Conditions {
 		s.add(c.Kind, c.Message, "(since "+c.Since.Format(time.DateTime)+")")
 	}

@@ -182,6 +182,14 @@ func (f *Fake) Usage(vg, pool string) (lvm.Usage, error) {
 	return lvm.Usage{Data: lv.Mapped, Size: lv.Size, Metadata: lv.MetadataUsed, MetadataSize: lv.MetadataSize, Health: lv.Health}, nil
 }
 
+// Heal is as for lvm.LVM: nothing interrupts a Fake, so that there is nothing to mend.
+func (f *Fake) Heal(_ context.Context, vg string) ([]lvm.Healed, error) {
+	if err := lvm.CheckGroup(vg); err != nil {
+		return nil, err
+	}
+	return nil, f.begin("Heal")
+}
+
 func (f *Fake) devicePath(vg, lv string) string {
 	if f.Dir != "" {
 		return f.file(vg, lv)

@@ -16,6 +16,8 @@ type LVM interface {
 	Usage(vg, pool string) (lvm.Usage, error)
 	SetDevices(paths []string)
 
+	Heal(ctx context.Context, vg string) ([]lvm.Healed, error)
+
 	CreateGroup(lvm.CreateGroup) error
 	ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error
 	CreatePool(lvm.CreatePool) error

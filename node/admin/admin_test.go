@@ -61,6 +61,7 @@ var whole = fixed{
 	pools: []Pool{{
 		Name: "fast", Type: "thin", VolumeGroup: "loam-fast", Ready: true, Size: 4 * lvm.GiB, Used: lvm.GiB, Promised: 2 * lvm.GiB,
 		Available: 2 * lvm.GiB, Largest: 2 * lvm.GiB, DataPercent: 25, MetadataPercent: 1.5, Volumes: 2, Snapshots: 1, Devices: []string{"/dev/sdb"},
+		Healed: []Healing{{Volume: "a", What: "resumed", At: time.Unix(2, 0).UTC()}}, HealedCount: 3,
 		Conditions: []Condition{{Kind: "DataNearlyFull", Since: time.Unix(1, 0).UTC(), Message: "add a disk"}},
 	}},
 	volumes: []Volume{{

@@ -44,6 +44,7 @@ func Handler(s Source) http.Handler {
 		pools, err := list(s.Pools(ctx))
 		for i := range pools {
 			pools[i].Devices, _ = list(pools[i].Devices, nil)
+			pools[i].Healed, _ = list(pools[i].Healed, nil)
 			pools[i].Conditions, _ = list(pools[i].Conditions, nil)
 		}
 		return pools, err

@@ -63,7 +63,16 @@ type Pool struct {
 	Devices   []string `json:"devices"` // its physical volumes
 	Problem   string   `json:"problem"` // why it gives nothing, a sentence; "" when it is well
 
-	Conditions []Condition `json:"conditions"` // what a person should know of it besides
+	Conditions  []Condition `json:"conditions"`  // what a person should know of it besides
+	Healed      []Healing   `json:"healed"`      // since the agent started, the latest last; not more than some
+	HealedCount int         `json:"healedCount"` // how many there were
+}
+
+// Healing is something that an interrupted command of LVM had left, and the agent mended.
+type Healing struct {
+	Volume string    `json:"volume"` // logical volume
+	What   string    `json:"what"`
+	At     time.Time `json:"at"`
 }
 
 // Condition is something about a pool that a person should know.

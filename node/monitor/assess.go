@@ -23,6 +23,7 @@ const (
 	Suspended               Kind = "Suspended"
 	DeviceMissing           Kind = "DeviceMissing"
 	NotExtended             Kind = "PoolNotExtended"
+	Unsettled               Kind = "PoolUnsettled"
 )
 
 // Condition is something about a pool that a person should know.
@@ -124,6 +125,10 @@ func (a *assessment) thin(lv lvm.LogicalVolume) {
 		a.tell(ReadOnly, "thin pool %s cannot be written, as its metadata is full or was damaged. It is extended if there is room; `lvs -a %s` tells more", name, a.vg.Name)
 	case lv.Health == lvm.OutOfData:
 		a.tell(OutOfData, "thin pool %s is full: whoever writes to what is not yet allocated gets an error. Add a disk, or delete volumes or snapshots", name)
+	}
+	if lv.Pending {
+		a.tell(Unsettled, "thin pool %s is not at the transaction that its metadata say, so that no volume can be made, and it is not clear what is right. "+
+			"The agent's log has both numbers; `vgcfgbackup %s` before anything is done about it", name, a.vg.Name)
 	}
 	if !lv.Active || a.vg.MissingPVs > 0 {
 		return

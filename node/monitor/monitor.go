@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/pool"
 )
@@ -21,12 +22,12 @@ const (
 	pulse    = 250 * time.Millisecond
 )
 
-// Monitor watches the pools. Its fields are set before Run.
+// Monitor watches the pools. New makes it.
 type Monitor struct {
-	Pools *pool.Pools
-	Log   *slog.Logger
-	// Watch calls tell after every event of device-mapper until the context ends; nil: there are none to wait for.
-	Watch func(ctx context.Context, tell func()) error
+	pools *pool.Pools
+	log   *slog.Logger
+	watch func(ctx context.Context, tell func()) error
+	woken chan struct{}
 
 	// Of the one goroutine that looks:
 	pace     pace
@@ -61,25 +62,32 @@ func (m *Monitor) Conditions() []Standing {
 	return all
 }
 
+// New makes a monitor. watch calls tell after every event of device-mapper until the context ends; nil: there are none to
+// wait for.
+func New(p *pool.Pools, log *slog.Logger, watch func(ctx context.Context, tell func()) error) *Monitor {
+	return &Monitor{pools: p, log: log, watch: watch, woken: make(chan struct{}, 1)}
+}
+
+// Wake has the monitor look now: something may have gone wrong.
+func (m *Monitor) Wake() {
+	select {
+	case m.woken <- struct{}{}:
+	default: // already told
+	}
+}
+
 // Run watches until the context ends.
 func (m *Monitor) Run(ctx context.Context) error {
-	woken := make(chan struct{}, 1)
-	tell := func() {
-		select {
-		case woken <- struct{}{}:
-		default: // already told
-		}
-	}
 	var group errgroup.Group
-	if m.Watch != nil {
+	if m.watch != nil {
 		group.Go(func() error {
-			if err := m.Watch(ctx, tell); err != nil {
-				m.Log.WarnContext(ctx, "no events from device-mapper: pools are looked at every few seconds only", "error", err)
+			if err := m.watch(ctx, m.Wake); err != nil {
+				m.log.WarnContext(ctx, "no events from device-mapper: pools are looked at every few seconds only", "error", err)
 			}
 			return nil
 		})
 	}
-	trims := newTrimmer(m.Pools, m.Log)
+	trims := newTrimmer(m.pools, m.log)
 	group.Go(func() error { trims.run(ctx); return nil })
 	for hurried := false; ctx.Err() == nil; {
 		near, tight := m.look(ctx)
@@ -89,13 +97,13 @@ func (m *Monitor) Run(ctx context.Context) error {
 		if hurried && !m.extended {
 			m.vain = time.Now()
 		}
-		hurried = m.wait(ctx, woken, near)
+		hurried = m.wait(ctx, near)
 	}
 	return group.Wait()
 }
 
 // wait returns when there may be something to do; hurried says that a pool fills so fast that it should be extended.
-func (m *Monitor) wait(ctx context.Context, woken <-chan struct{}, near bool) (hurried bool) {
+func (m *Monitor) wait(ctx context.Context, near bool) (hurried bool) {
 	until := slowTick
 	if near {
 		until = fastTick
@@ -107,12 +115,12 @@ func (m *Monitor) wait(ctx context.Context, woken <-chan struct{}, near bool) (h
 		select {
 		case <-ctx.Done():
 			return false
-		case <-woken:
+		case <-m.woken:
 			return false
 		case <-timer.C:
 			return false
 		case now := <-ticker.C:
-			if m.pace.measure(m.Pools.LVM(), now) && now.Sub(m.vain) >= fastTick {
+			if m.pace.measure(m.pools.LVM(), now) && now.Sub(m.vain) >= fastTick {
 				return true
 			}
 		}
@@ -121,21 +129,24 @@ func (m *Monitor) wait(ctx context.Context, woken <-chan struct{}, near bool) (h
 
 // look reads, assesses and acts once. near says that a pool is near one of its thresholds, tight that space is short.
 func (m *Monitor) look(ctx context.Context) (near, tight bool) {
-	report, err := m.Pools.Report(ctx)
+	report, err := m.pools.Report(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			m.Log.ErrorContext(ctx, "cannot look at the pools", "error", err)
+			m.log.ErrorContext(ctx, "cannot look at the pools", "error", err)
 		}
 		return false, false
 	}
 	before := Before{Conditions: m.now()}
 	var conditions []Condition
-	m.pace.follow(m.Pools.All(), report)
+	m.pace.follow(m.pools.All(), report)
 	m.extended = false
-	for _, c := range m.Pools.All() {
+	for _, c := range m.pools.All() {
 		vg, ok := report.VolumeGroup(c.VolumeGroup)
 		if !ok {
 			continue // package pool says why there is none
+		}
+		if pool.Ails(vg) {
+			vg = m.heal(ctx, vg)
 		}
 		before.Ahead = m.pace.ahead(c.Name)
 		plan := Assess(c, vg, before)
@@ -149,15 +160,27 @@ func (m *Monitor) look(ctx context.Context) (near, tight bool) {
 	return near, tight
 }
 
+// heal mends a group, and returns it as it then is.
+func (m *Monitor) heal(ctx context.Context, vg lvm.VolumeGroup) lvm.VolumeGroup {
+	if err := m.pools.Heal(ctx, vg.Name); err != nil && ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "not healed", "group", vg.Name, "error", err)
+	}
+	report, err := m.pools.Report(ctx)
+	if now, ok := report.VolumeGroup(vg.Name); err == nil && ok {
+		return now
+	}
+	return vg
+}
+
 // extend is read → decide → act, under the group's lock. It returns what follows from the state that it leaves.
 func (m *Monitor) extend(ctx context.Context, c config.Pool, before Before, plan Plan) Plan {
-	unlock, err := m.Pools.Lock(ctx, c.VolumeGroup)
+	unlock, err := m.pools.Lock(ctx, c.VolumeGroup)
 	if err != nil {
-		m.Log.WarnContext(ctx, "thin pool not extended yet", "pool", c.Name, "error", err)
+		m.log.WarnContext(ctx, "thin pool not extended yet", "pool", c.Name, "error", err)
 		return plan
 	}
 	defer unlock()
-	report, err := m.Pools.Report(ctx)
+	report, err := m.pools.Report(ctx)
 	vg, ok := report.VolumeGroup(c.VolumeGroup)
 	if err != nil || !ok {
 		return plan
@@ -167,16 +190,16 @@ func (m *Monitor) extend(ctx context.Context, c config.Pool, before Before, plan
 		return plan
 	}
 	started := time.Now()
-	if err := m.Pools.LVM().ExtendPool(*plan.Extend); err != nil {
-		m.Log.ErrorContext(ctx, "thin pool not extended", "pool", c.Name, "error", err)
+	if err := m.pools.LVM().ExtendPool(*plan.Extend); err != nil {
+		m.log.ErrorContext(ctx, "thin pool not extended", "pool", c.Name, "error", err)
 		plan.Close = true
 		plan.Conditions = append(plan.Conditions, Condition{Pool: c.Name, Kind: NotExtended, Message: "the thin pool should be extended, and could not be: " + err.Error()})
 		return plan
 	}
 	m.extended = true
-	m.Log.InfoContext(ctx, "thin pool extended", "pool", c.Name, "size", plan.Extend.Size.String(), "metadata", plan.Extend.MetadataSize.String(),
+	m.log.InfoContext(ctx, "thin pool extended", "pool", c.Name, "size", plan.Extend.Size.String(), "metadata", plan.Extend.MetadataSize.String(),
 		"duration", time.Since(started).Round(time.Millisecond))
-	if report, err = m.Pools.Report(ctx); err != nil {
+	if report, err = m.pools.Report(ctx); err != nil {
 		return plan
 	}
 	if vg, ok = report.VolumeGroup(c.VolumeGroup); ok {
@@ -205,12 +228,12 @@ func (m *Monitor) conclude(ctx context.Context, conditions []Condition) {
 			since[id] = time.Now()
 		}
 		if !slices.Contains(m.conditions, c) {
-			m.Log.WarnContext(ctx, "pool needs attention", "pool", c.Pool, "condition", c.Kind, "message", c.Message)
+			m.log.WarnContext(ctx, "pool needs attention", "pool", c.Pool, "condition", c.Kind, "message", c.Message)
 		}
 	}
 	for id := range m.since {
 		if _, stays := since[id]; !stays {
-			m.Log.InfoContext(ctx, "condition is over", "pool", id.pool, "condition", id.kind)
+			m.log.InfoContext(ctx, "condition is over", "pool", id.pool, "condition", id.kind)
 		}
 	}
 	m.conditions, m.since = conditions, since

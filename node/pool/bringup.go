@@ -189,7 +189,13 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 		return err
 	}
 	vg, ok := g.VG, g.Exists
-	if claimed {
+	ails := ok && Ails(vg)
+	if ails {
+		if err := p.heal(ctx, g.Name); err != nil {
+			return err
+		}
+	}
+	if claimed || ails {
 		report, err := p.Report(ctx)
 		if err != nil {
 			return err

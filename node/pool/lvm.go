@@ -14,6 +14,9 @@ type LVM interface {
 	// SetDevices names the only block devices that LVM may look at from now on.
 	SetDevices(paths []string)
 
+	// Heal mends what interrupted commands have left.
+	Heal(ctx context.Context, vg string) ([]lvm.Healed, error)
+
 	CreateGroup(lvm.CreateGroup) error
 	// ExtendGroup adds blank devices, each with a metadata area of that size.
 	ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error

@@ -51,6 +51,8 @@ type Pools struct {
 	judged   []Judged
 	problems map[string]error // by pool
 	up       map[string]bool  // by pool
+	healings []Healing
+	healed   map[string]int // by volume group
 }
 
 // New makes the pools of a node, none of which is up yet.
@@ -58,6 +60,7 @@ func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
 		lvm: l, log: log, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		queues: map[string]*queue{}, known: map[string]Volume{}, problems: map[string]error{}, up: map[string]bool{},
+		healed: map[string]int{},
 	}
 }
 

@@ -1,0 +1,305 @@
+package lvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Healed is one thing that Heal mended.
+type Healed struct {
+	Volume string // its logical volume
+	What   string // for people
+}
+
+// Heal mends what a command of LVM leaves that was killed, or a machine that lost power in the middle of one: devices without a
+// table are removed, what was to be told to a thin pool is told, suspended devices are resumed, and tables that are not what the
+// metadata say are loaded anew. It waits for the end of a change that is at work, runs a command only for tables that it
+// cannot load itself, and nothing at all when there is nothing to mend. What it cannot be sure of it leaves as it is: a report
+// shows it. Errors: ErrUnclear; LVM's; device-mapper's.
+func (l *LVM) Heal(_ context.Context, vg string) ([]Healed, error) {
+	if err := CheckGroup(vg); err != nil {
+		return nil, err
+	}
+	lock := l.group(vg)
+	lock.Lock()
+	defer lock.Unlock()
+	h := healing{l: l, vg: vg}
+	stale, err := h.natively()
+	if err == nil && stale {
+		err = h.l.changeLocked(vg, refreshGroupArgs(vg))
+	}
+	return h.done, err
+}
+
+type healing struct {
+	l    *LVM
+	vg   string
+	done []Healed
+
+	kernel *control
+	group  VolumeGroup
+	text   []byte // of its metadata
+}
+
+func (h *healing) note(volume, what string) { h.done = append(h.done, Healed{volume, what}) }
+
+// natively does what needs no command, while nobody changes the group. stale says that there are tables for LVM to load.
+func (h *healing) natively() (stale bool, err error) {
+	unlock, err := lockGroups(lockFolder, []string{h.vg}, lockPatience)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if h.kernel, err = openControl(); err != nil {
+		return false, err
+	}
+	defer h.kernel.close()
+	for _, step := range []func() error{h.removeEmpty, h.settle, h.resume, h.reload} {
+		if err := h.look(); err != nil {
+			return false, err
+		}
+		if err := step(); err != nil {
+			return false, err
+		}
+	}
+	for _, lv := range h.group.LVs {
+		if lv.Active && lv.Stale && lv.Segment != Thin {
+			h.note(lv.Name, "table loaded anew: it was not as large as the metadata say")
+			stale = true
+		}
+	}
+	return stale, nil
+}
+
+func (h *healing) look() error {
+	r := new(reader)
+	report, err := r.report(h.l.allowed())
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if h.group, ok = report.VolumeGroup(h.vg); !ok {
+		return fmt.Errorf("no volume group %s: %w", h.vg, errUnsure)
+	}
+	for _, d := range r.disks {
+		if d.group.Name == h.vg {
+			h.text = d.text
+		}
+	}
+	return nil
+}
+
+// devices are those that the kernel has of a volume, what others stand on first.
+func (h *healing) devices(lv LogicalVolume) ([]mapping, error) {
+	id := deviceUUID(h.group, lv)
+	ids := []string{id + partSuffix(lv)}
+	if lv.Segment == ThinPool {
+		ids = []string{id + "-tpool", id + "-pool"}
+	}
+	var all []mapping
+	for _, id := range ids {
+		m, ok, err := h.kernel.mapping(id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// removeEmpty takes away devices that were made and never given a table: nobody can use them, and LVM stumbles over them.
+func (h *healing) removeEmpty() error {
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		if len(m.targets) > 0 || m.open > 0 {
+			return nil
+		}
+		h.note(lv.Name, "device without a table removed")
+		return h.kernel.remove(which{uuid: m.uuid})
+	})
+}
+
+// resume resumes what is suspended, with the table that it has: another one that was loaded may be of metadata that were never
+// written. The parts of a pool come first, and then the pool.
+func (h *healing) resume() error {
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		if !m.suspended {
+			return nil
+		}
+		h.note(lv.Name, "resumed: it was suspended, and whoever used it waited")
+		return h.awake(which{uuid: m.uuid})
+	})
+}
+
+func (h *healing) awake(device which) error {
+	if err := h.kernel.unload(device); err != nil {
+		return err
+	}
+	return h.kernel.resume(device)
+}
+
+// each calls do for all devices: those of hidden volumes, of pools, and of the others.
+func (h *healing) each(do func(LogicalVolume, mapping) error) error {
+	rank := func(lv LogicalVolume) int {
+		switch {
+		case lv.Hidden:
+			return 0
+		case lv.Segment == ThinPool:
+			return 1
+		}
+		return 2
+	}
+	for r := range 3 {
+		for _, lv := range h.group.LVs {
+			if rank(lv) != r {
+				continue
+			}
+			devices, err := h.devices(lv)
+			if err != nil {
+				return err
+			}
+			for _, m := range devices {
+				if err := do(lv, m); err != nil {
+					return fmt.Errorf("%s/%s: %w", h.vg, lv.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// reload loads the tables of thin volumes that are stale.
+func (h *healing) reload() error {
+	for _, lv := range h.group.LVs {
+		if lv.Segment != Thin || !lv.Stale || !lv.Active {
+			continue
+		}
+		if err := h.kernel.resizeThin(deviceUUID(h.group, lv), lv.Size); err != nil {
+			return fmt.Errorf("%s/%s: %w", h.vg, lv.Name, err)
+		}
+		h.note(lv.Name, "table loaded anew: it was not as large as the metadata say")
+	}
+	return nil
+}
+
+// settle brings thin pools to where their metadata say they are. A change of a pool's volumes is written to the metadata first,
+// with the messages that the pool is to get and the number of its transaction after them; then they are sent; then they are
+// taken out of the metadata (lvm2: lib/metadata/thin_manip.c). A command that is killed in between leaves a pool whose number is one
+// lower. Then the messages are sent here, for what they are about was never given to anybody.
+func (h *healing) settle() error {
+	for _, lv := range h.group.LVs {
+		if !lv.Pending {
+			continue
+		}
+		if err := h.settlePool(lv); err != nil {
+			return fmt.Errorf("%s/%s: %w", h.vg, lv.Name, err)
+		}
+		h.note(lv.Name, "transaction finished that was interrupted")
+	}
+	return nil
+}
+
+func (h *healing) settlePool(lv LogicalVolume) error {
+	pool := which{uuid: deviceUUID(h.group, lv) + "-tpool"}
+	m, err := h.kernel.status(pool)
+	if err != nil || len(m.targets) != 1 {
+		return errors.Join(err, ErrUnclear)
+	}
+	status, err := parsePoolStatus(m.targets[0].status)
+	if err != nil {
+		return err
+	}
+	messages, err := parseMessages(h.text, lv.Name)
+	if err != nil {
+		return err
+	}
+	if status.transaction+1 != lv.TransactionID || len(messages) == 0 {
+		return fmt.Errorf("the pool is at transaction %d and its metadata at %d, with %d messages for it: %w",
+			status.transaction, lv.TransactionID, len(messages), ErrUnclear)
+	}
+	for _, one := range messages {
+		if err := h.send(pool, one); err != nil {
+			return err
+		}
+	}
+	return h.kernel.message(pool, fmt.Sprintf("set_transaction_id %d %d", status.transaction, lv.TransactionID))
+}
+
+// send sends one message, of which nobody knows whether the pool has had it.
+func (h *healing) send(pool which, one poolMessage) error {
+	gone := func(err error) error {
+		if errors.Is(err, unix.ENODATA) {
+			return nil
+		}
+		return err
+	}
+	remove := fmt.Sprintf("delete %d", one.id)
+	if one.create == "" {
+		return gone(h.kernel.message(pool, remove))
+	}
+	// What has that number already is what the interrupted command made of it, or is left of a volume that LVM has forgotten.
+	if err := gone(h.kernel.message(pool, remove)); err != nil {
+		return err
+	}
+	if one.origin == "" {
+		return h.kernel.message(pool, fmt.Sprintf("create_thin %d", one.id))
+	}
+	take := func() error { return h.kernel.message(pool, fmt.Sprintf("create_snap %d %d", one.id, one.originID)) }
+	origin, _ := h.group.LV(one.origin)
+	if !origin.Active {
+		return take()
+	}
+	device := which{uuid: deviceUUID(h.group, origin)}
+	if !origin.Suspended {
+		if err := h.kernel.freeze(device); err != nil {
+			return err
+		}
+	}
+	return errors.Join(take(), h.awake(device))
+}
+
+// poolMessage is what a thin pool is to be told: to make a thin volume or snapshot, or to delete one.
+type poolMessage struct {
+	create   string // the volume's name; "" to delete
+	id       int64  // the volume's number in the pool
+	origin   string // of a snapshot
+	originID int64
+}
+
+// parseMessages reads from a group's metadata what is to be told to a thin pool.
+func parseMessages(text []byte, pool string) ([]poolMessage, error) {
+	root, err := parseText(text)
+	if err != nil {
+		return nil, err
+	}
+	f := fields{}
+	volumes := f.section(root.sections[root.order[0]], "logical_volumes")
+	segment := func(lv string) *section { return f.section(f.section(volumes, lv), "segment1") }
+	number := func(lv string) int64 {
+		if _, ok := segment(lv).values["device_id"]; !ok {
+			f.fail(lv, "a thin volume")
+		}
+		return f.number(segment(lv), "device_id")
+	}
+	var all []poolMessage
+	for _, name := range segment(pool).order {
+		s := segment(pool).sections[name]
+		one := poolMessage{create: f.text(s, "create"), id: f.number(s, "delete")}
+		_, deletes := s.values["delete"]
+		switch {
+		case one.create != "" && !deletes:
+			one.id, one.origin = number(one.create), f.text(segment(one.create), "origin")
+			if one.origin != "" {
+				one.originID = number(one.origin)
+			}
+		case one.create != "" || !deletes:
+			f.fail(name, "create or delete")
+		}
+		all = append(all, one)
+	}
+	return all, f.err
+}

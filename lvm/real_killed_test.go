@@ -1,0 +1,255 @@
+package lvm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+)
+
+// cut is a place in a command's life: just before its n-th call of a kind.
+type cut struct {
+	call string
+	n    int
+	what string
+}
+
+// changing finds the calls that change something in what strace wrote: ioctls of device-mapper but those that ask, and writes
+// to disks.
+var changing = regexp.MustCompile(`DM_DEV_(CREATE|REMOVE|RENAME|SUSPEND)|DM_TABLE_(LOAD|CLEAR)|DM_TARGET_MSG|^(\d+ +)?p?write(64)?\(\d+</dev/ubd`)
+
+func cuts(trace string) (all []cut) {
+	seen := map[string]int{}
+	for line := range strings.Lines(trace) {
+		line = strings.TrimLeft(line, "0123456789 ")
+		call, _, ok := strings.Cut(line, "(")
+		if !ok {
+			continue
+		}
+		seen[call]++
+		if what := changing.FindString(line); what != "" {
+			all = append(all, cut{call, seen[call], what})
+		}
+	}
+	return all
+}
+
+// traced is LVM under strace, which kills it at a cut, if there is one.
+func traced(t *testing.T, devices []string, at *cut) (l *lvm.LVM, trace func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "trace")
+	inject := ""
+	if at != nil {
+		inject = fmt.Sprintf("-e inject=%s:signal=KILL:when=%d", at.call, at.n)
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec strace -qq -y -o %s -e trace=ioctl,write,pwrite64 %s /usr/sbin/lvm \"$@\"\n", log, inject)
+	binary := filepath.Join(dir, "lvm")
+	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l = lvm.New(lvm.Options{Binary: binary, ConfigDir: filepath.Join(dir, "conf")})
+	l.SetDevices(devices)
+	return l, func() string {
+		b, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+}
+
+// interruptions are the changes that are killed. undo takes what there may be of it away again.
+var interruptions = []struct {
+	name string
+	do   func(*lvm.LVM) error
+	undo func(*lvm.LVM, lvm.VolumeGroup) error // nil: it cannot be undone in the same group
+	long bool
+}{
+	{"create", func(l *lvm.LVM) error {
+		return l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "new", Size: 8 * lvm.MiB})
+	}, removeNew, false},
+	{"snapshot", func(l *lvm.LVM) error {
+		return l.CreateSnapshot(lvm.CreateSnapshot{VG: vg, Origin: "a", Name: "new", Pool: "pool"})
+	}, removeNew, false},
+	{"clone", func(l *lvm.LVM) error {
+		return l.CreateSnapshot(lvm.CreateSnapshot{VG: vg, Origin: "a", Name: "new", Pool: "pool", Writable: true})
+	}, removeNew, false},
+	{"remove", func(l *lvm.LVM) error { return l.Remove(vg, "doomed") }, func(l *lvm.LVM, g lvm.VolumeGroup) error {
+		if _, there := g.LV("doomed"); there {
+			return nil
+		}
+		return l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "doomed", Size: 8 * lvm.MiB})
+	}, false},
+	{"extend pool", func(l *lvm.LVM) error {
+		return l.ExtendPool(lvm.ExtendPool{VG: vg, Name: "pool", Size: 80 * lvm.MiB, MetadataSize: 8 * lvm.MiB})
+	}, nil, false},
+	{"extend", func(l *lvm.LVM) error { return l.Extend(vg, "a", 80*lvm.MiB) }, nil, true},
+	{"extend inactive", func(l *lvm.LVM) error { return l.Extend(vg, "a", 80*lvm.MiB) }, nil, true},
+	{"extend thick", func(l *lvm.LVM) error { return l.Extend(vg, "thick", 16*lvm.MiB) }, nil, true},
+	{"create thick", func(l *lvm.LVM) error {
+		return l.CreateThick(lvm.CreateThick{VG: vg, Name: "new", Size: 8 * lvm.MiB})
+	}, removeNew, false},
+	{"remove thick", func(l *lvm.LVM) error { return l.Remove(vg, "thick") }, nil, true},
+	{"rename", func(l *lvm.LVM) error { return l.Rename(vg, "doomed", "other") }, nil, true},
+	{"tags", func(l *lvm.LVM) error {
+		return l.ChangeTags(lvm.ChangeTags{VG: vg, Names: []string{"a"}, Add: []string{"t"}})
+	}, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
+		return l.ChangeTags(lvm.ChangeTags{VG: vg, Names: []string{"a"}, Remove: []string{"t"}})
+	}, true},
+	{"activate", func(l *lvm.LVM) error { return l.Activate(vg, "doomed", "thick") }, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
+		return l.Deactivate(vg, "doomed", "thick")
+	}, true},
+	{"deactivate", func(l *lvm.LVM) error { return l.Deactivate(vg, "doomed", "thick") }, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
+		return l.Activate(vg, "doomed", "thick")
+	}, true},
+}
+
+func removeNew(l *lvm.LVM, g lvm.VolumeGroup) error {
+	if _, there := g.LV("new"); !there {
+		return nil
+	}
+	return l.Remove(vg, "new")
+}
+
+// allEnv has every cut tried, as `make faults` does, and not only the first of each kind.
+const allEnv = "LOAM_FAULTS"
+
+func TestKilledCommandsAreHealed(t *testing.T) {
+	lvmtest.RequireDisks(t, lvmtest.SuiteDisks)
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Fatalf("strace is missing: run it in the guest with --package=strace (%v)", err)
+	}
+	for _, op := range interruptions {
+		t.Run(op.name, func(t *testing.T) {
+			if op.long && os.Getenv(allEnv) == "" {
+				t.Skipf("takes long: make faults, or %s=1", allEnv)
+			}
+			var all []cut
+			t.Run("whole", func(t *testing.T) {
+				r := prepare(t)
+				l, trace := traced(t, r.devices, nil)
+				r.must(op.do(l))
+				all = cuts(trace())
+			})
+			if len(all) < 3 {
+				t.Fatalf("only %d calls change something", len(all))
+			}
+			if os.Getenv(allEnv) == "" {
+				all = firstOfEach(all)
+			}
+			var r *machine
+			for _, at := range all {
+				if op.undo == nil {
+					t.Run("once", func(t *testing.T) { prepare(t).killedAt(at, op.do) })
+					continue
+				}
+				if r == nil {
+					r = prepare(t)
+				}
+				r.undo(op.undo)
+				r.killedAt(at, op.do)
+			}
+		})
+	}
+}
+
+func firstOfEach(all []cut) (first []cut) {
+	for _, at := range all {
+		if !slices.ContainsFunc(first, func(c cut) bool { return c.what == at.what }) {
+			first = append(first, at)
+		}
+	}
+	return first
+}
+
+// prepare makes a pool with volumes.
+func prepare(t *testing.T) *machine {
+	t.Helper()
+	t.Cleanup(func() { os.RemoveAll("/dev/" + vg) }) // where a killed command may leave links
+	r := start(t, lvm.Options{ConfigDir: t.TempDir()})
+	r.smallPool()
+	r.must(r.l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "doomed", Size: 8 * lvm.MiB}))
+	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "thick", Size: 8 * lvm.MiB}))
+	r.write("a", 0, 4*lvm.MiB)
+	return r
+}
+
+func (r *machine) undo(undo func(*lvm.LVM, lvm.VolumeGroup) error) {
+	r.t.Helper()
+	g, _ := r.report().VolumeGroup(vg)
+	if err := undo(r.l, g); err != nil {
+		r.t.Errorf("the next change: %v", err)
+	}
+}
+
+// killedAt interrupts a change, heals, and checks that all is as if it had been made or had not.
+func (r *machine) killedAt(at cut, do func(*lvm.LVM) error) {
+	l, _ := traced(r.t, r.devices, &at)
+	err := do(l)
+	var e *lvm.CommandError
+	if !errors.As(err, &e) || e.Signal != syscall.SIGKILL {
+		r.t.Logf("%s %d (%s): not killed: %v", at.call, at.n, at.what, err)
+	}
+	before := r.ailments()
+	healed, err := r.l.Heal(context.Background(), vg)
+	if err == nil {
+		err = r.activate()
+	}
+	after := r.ailments()
+	r.t.Logf("%s %d (%s): %s; healed %q, error %v", at.call, at.n, at.what, before, healed, err)
+	if after != "" || err != nil {
+		r.t.Errorf("killed before %s %d (%s): left %s, error %v", at.call, at.n, at.what, after, err)
+	}
+	if got := string(r.read("a", 4*lvm.MiB-4, 4)); got != "aaaa" {
+		r.t.Errorf("killed before %s %d: a neighbour's contents became %q", at.call, at.n, got)
+	}
+}
+
+// activate activates what a reboot would leave inactive, as the agent does.
+func (r *machine) activate() error {
+	g, _ := r.report().VolumeGroup(vg)
+	var names []string
+	for _, lv := range g.LVs {
+		if !lv.Active && !lv.Hidden && !lv.SkipActive {
+			names = append(names, lv.Name)
+		}
+	}
+	return r.l.Activate(vg, names...)
+}
+
+// ailments are what is not as on a healthy machine.
+func (r *machine) ailments() string {
+	var all []string
+	report, err := r.l.Read()
+	if err != nil {
+		return "cannot be read natively: " + err.Error()
+	}
+	g, _ := report.VolumeGroup(vg)
+	for _, lv := range g.LVs {
+		switch {
+		case lv.Suspended:
+			all = append(all, lv.Name+" is suspended")
+		case lv.Stale:
+			all = append(all, lv.Name+" is stale")
+		case lv.Health != lvm.Healthy:
+			all = append(all, lv.Name+" is "+string(lv.Health))
+		case lv.Pending:
+			all = append(all, lv.Name+" has pending messages")
+		case !lv.Active && !lv.Hidden && !lv.SkipActive:
+			all = append(all, lv.Name+" is inactive")
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,23 @@
+# Makes a table of what `go test -v` prints of faults: row, tries, survived.
+/^ *--- (PASS|FAIL|SKIP): / {
+	name = $3; result = $2; sub(/:$/, "", result)
+	depth = gsub(/\//, "/", name)
+	split(name, part, "/"); row = part[1]; if (row ~ /^TestKilled/ && depth > 0) row = part[1] "/" part[2]
+	if (!(row in tries)) order[++rows] = row
+	if (depth == 0 && row in children) next
+	if (depth > 0) children[part[1]] = 1
+	tries[row]++
+	if (result == "PASS") survived[row]++
+	if (result == "SKIP") skipped[row]++
+	next
+}
+/ ailed at | left / { print }
+/healed \[/ { cuts++ }
+/^(ok|FAIL)/ { end[++ends] = $0; if ($1 == "FAIL") failed = 1 }
+END {
+	printf "%-90s %6s %9s\n", "FAULT", "TRIES", "SURVIVED"
+	for (i = 1; i <= rows; i++) { r = order[i]; printf "%-90s %6d %9s\n", r, tries[r], skipped[r] ? "skipped" : survived[r] + 0 }
+	printf "%d commands were killed\n", cuts
+	for (i = 1; i <= ends; i++) print end[i]
+	exit failed
+}
