@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/disk"
 	"github.com/loam-storage/loam/node/volume"
@@ -184,23 +185,9 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 		return err
 	}
 	defer unlock()
-	claimed, err := p.claim(ctx, s, c, g)
+	vg, ok, err := p.mendAndClaim(ctx, s, c, g)
 	if err != nil {
 		return err
-	}
-	vg, ok := g.VG, g.Exists
-	ails := ok && Ails(vg)
-	if ails {
-		if err := p.heal(ctx, g.Name); err != nil {
-			return err
-		}
-	}
-	if claimed || ails {
-		report, err := p.Report(ctx)
-		if err != nil {
-			return err
-		}
-		vg, ok = report.VolumeGroup(g.Name)
 	}
 	if !ok {
 		if s.Labels != nil && !c.Selects(s.Labels) {
@@ -216,6 +203,25 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 		p.log.WarnContext(ctx, "not changed in place", "pool", c.Name, "reason", note)
 	}
 	return p.carryOut(ctx, planPool(c, vg))
+}
+
+// mendAndClaim returns the pool's group after what was wrong with it was mended and free disks were taken for it; ok is false when
+// there is none.
+func (p *Pools) mendAndClaim(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) (vg lvm.VolumeGroup, ok bool, err error) {
+	ails := g.Exists && Ails(g.VG)
+	if ails {
+		err = p.heal(ctx, g.Name)
+	}
+	if err != nil {
+		return vg, false, err
+	}
+	claimed, err := p.claim(ctx, s, c, g)
+	if err != nil || !ails && !claimed {
+		return g.VG, g.Exists, err
+	}
+	report, err := p.Report(ctx)
+	vg, ok = report.VolumeGroup(g.Name)
+	return vg, ok, err
 }
 
 // claim takes the free disks of a pool, each looked at once more just before.
