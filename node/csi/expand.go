@@ -3,35 +3,51 @@ package csi
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
 )
 
-// ControllerExpandVolume grows a volume, in use or not; it never shrinks one. The file system follows in
-// NodeExpandVolume, or when the volume is staged next.
+// ControllerExpandVolume grows a volume and the file system on it, in use or not; it never shrinks one. As it runs on the
+// volume's own node, nobody has to wait for the kubelet to come by, which takes it up to minutes. The file system of a volume
+// that is mounted nowhere follows when it is staged next.
 func (d *Driver) ControllerExpandVolume(ctx context.Context, req *csi.ControllerExpandVolumeRequest) (*csi.ControllerExpandVolumeResponse, error) {
 	id, want, err := d.parseExpand(req)
 	if err != nil {
 		return nil, err
 	}
-	found, err := d.held(ctx, id, volume.Volume)
+	v, err := d.enlarge(ctx, id, want)
 	if err != nil {
 		return nil, err
+	}
+	filled, err := d.fill(ctx, v)
+	if err != nil { // asked for the same on the node, the kubelet tells the pod's and the claim's owner
+		d.Log.WarnContext(ctx, "the volume grew, its file system did not", "volume", id.String(), "error", err)
+	}
+	return &csi.ControllerExpandVolumeResponse{CapacityBytes: int64(v.LV.Size), NodeExpansionRequired: !filled}, nil
+}
+
+// enlarge grows the logical volume.
+func (d *Driver) enlarge(ctx context.Context, id volume.ID, want pool.Range) (pool.Volume, error) {
+	found, err := d.held(ctx, id, volume.Volume)
+	if err != nil {
+		return pool.Volume{}, err
 	}
 	defer found.Unlock()
 	size, err := pool.Space(found.Config, found.VG).Growth(found.LV.Size, want)
 	if errors.Is(err, pool.ErrNoRoom) {
 		// RESOURCE_EXHAUSTED, which CSI does not have here, means to external-resizer that it may still happen, and that the
 		// claim must not become smaller again.
-		return nil, refuse(codes.OutOfRange, "capacity_range: %v", err)
+		return pool.Volume{}, refuse(codes.OutOfRange, "capacity_range: %v", err)
 	}
 	if err != nil {
-		return nil, err
+		return pool.Volume{}, err
 	}
 	if size == found.LV.Size && !found.LV.Stale { // an earlier call may have ended half-way
 		err = d.Pools.LVM().Flush(found.Group)
@@ -39,11 +55,36 @@ func (d *Driver) ControllerExpandVolume(ctx context.Context, req *csi.Controller
 		err = d.Pools.LVM().Extend(found.Group, found.LV.Name, size)
 	}
 	if err != nil {
-		return nil, err
+		return pool.Volume{}, err
 	}
 	found.LV.Size = size
 	d.Pools.Note(found.Volume)
-	return &csi.ControllerExpandVolumeResponse{CapacityBytes: int64(size), NodeExpansionRequired: found.Record.FS != ""}, nil
+	return found.Volume, nil
+}
+
+// fill grows the file system of a volume that is mounted to its device, and says whether nothing is left to do: then it has
+// none, or it grows when it is staged.
+func (d *Driver) fill(ctx context.Context, v pool.Volume) (filled bool, err error) {
+	if v.Record.FS == "" {
+		return true, nil
+	}
+	device, err := d.Pools.LVM().Device(v.Group, v.LV.Name)
+	if errors.Is(err, lvm.ErrNoDevice) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	mounts, err := filesystem.MountsOf(device.Major, device.Minor)
+	if err != nil || len(mounts) == 0 {
+		return err == nil, err
+	}
+	i := slices.IndexFunc(mounts, func(m filesystem.Mount) bool { return m.Root == "/" && !m.ReadOnly() })
+	if i < 0 {
+		return false, nil
+	}
+	err = filesystem.Grow(ctx, filesystem.GrowRequest{Device: device.Path, MountPoint: mounts[i].Target, Type: filesystem.Type(v.Record.FS)})
+	return err == nil, err
 }
 
 func (d *Driver) parseExpand(req *csi.ControllerExpandVolumeRequest) (volume.ID, pool.Range, error) {
@@ -82,7 +123,8 @@ func (d *Driver) held(ctx context.Context, id volume.ID, kind volume.Kind) (pool
 	return found, nil
 }
 
-// NodeExpandVolume grows a mounted file system to its device, without a process when it already fills it.
+// NodeExpandVolume grows a mounted file system to its device, without a process when it already fills it: what is left to do
+// when ControllerExpandVolume could not.
 func (d *Driver) NodeExpandVolume(ctx context.Context, req *csi.NodeExpandVolumeRequest) (*csi.NodeExpandVolumeResponse, error) {
 	if err := present("volume_id", req.GetVolumeId(), "volume_path", req.GetVolumePath()); err != nil {
 		return nil, err

@@ -132,7 +132,7 @@ func (a Agent) Delete(t testing.TB, v *csi.Volume) {
 	}
 }
 
-// Expand grows a volume and, where it is mounted, its file system.
+// Expand grows a volume and, where it is mounted, its file system, and leaves nothing to do for NodeExpandVolume.
 func (a Agent) Expand(t testing.TB, v *csi.Volume, size lvm.Bytes) {
 	t.Helper()
 	answer, err := a.Controller().ControllerExpandVolume(context.Background(), &csi.ControllerExpandVolumeRequest{
@@ -141,10 +141,15 @@ func (a Agent) Expand(t testing.TB, v *csi.Volume, size lvm.Bytes) {
 	if err != nil {
 		t.Fatalf("expanding %s: %v", v.GetVolumeId(), err)
 	}
-	if !answer.GetNodeExpansionRequired() {
-		return
+	if answer.GetNodeExpansionRequired() {
+		t.Errorf("expanding %s left its file system to the kubelet", v.GetVolumeId())
 	}
-	_, err = a.Node().NodeExpandVolume(context.Background(), &csi.NodeExpandVolumeRequest{
+}
+
+// NodeExpand grows a mounted file system to its volume.
+func (a Agent) NodeExpand(t testing.TB, v *csi.Volume, size lvm.Bytes) {
+	t.Helper()
+	_, err := a.Node().NodeExpandVolume(context.Background(), &csi.NodeExpandVolumeRequest{
 		VolumeId: v.GetVolumeId(), VolumePath: a.Target(v), StagingTargetPath: a.Staging(v),
 		CapacityRange: &csi.CapacityRange{RequiredBytes: int64(size)},
 	})

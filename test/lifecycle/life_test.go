@@ -25,6 +25,7 @@ func TestVolumeLivesOnThinAndThick(t *testing.T) {
 		if after := nodetest.MountedSize(t, target, fs); after-before < (large-small)*8/10 {
 			t.Errorf("grown from %v to %v, the mounted volume shows %v after %v", small, large, after, before)
 		}
+		agent.NodeExpand(t, v, large) // as a kubelet may ask all the same
 		agent.Unmount(t, v)
 		target = agent.Mount(t, v, fs)
 		if got := nodetest.Checksum(t, nodetest.File(target, fs), content); got != sum {
@@ -42,6 +43,22 @@ func TestVolumeLivesOnThinAndThick(t *testing.T) {
 				t.Run(contents(fs), func(t *testing.T) { life(t, agent, fs) })
 			}
 		})
+	}
+}
+
+func TestGrownUnmountedItFillsItsVolumeWhenStaged(t *testing.T) {
+	const small, large = 320 * lvm.MiB, 512 * lvm.MiB
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
+	for _, fs := range []string{"ext4", "xfs"} {
+		v := agent.Create(t, nodetest.Request("unmounted-"+fs, fs, small))
+		agent.Expand(t, v, large) // mounted nowhere: nothing is left to do until it is staged
+		target := agent.Mount(t, v, fs)
+		if got := nodetest.MountedSize(t, target, fs); got < large*8/10 {
+			t.Errorf("%s: %v after it was grown to %v unmounted", fs, got, large)
+		}
+		agent.Unmount(t, v)
+		agent.Delete(t, v)
 	}
 }
 
