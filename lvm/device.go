@@ -61,6 +61,7 @@ type mapping struct {
 	open      int
 	suspended bool
 	readOnly  bool
+	loaded    bool // it has another table, to be used when it is resumed
 	targets   []target
 }
 
@@ -90,6 +91,7 @@ func parseStatus(reply []byte) (mapping, error) {
 	m := mapping{
 		uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
 		suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0, readOnly: head.Flags&unix.DM_READONLY_FLAG != 0,
+		loaded: head.Flags&unix.DM_INACTIVE_PRESENT_FLAG != 0,
 	}
 	targets, next := tail(reply, head.Data_start), uint32(0)
 	for range head.Target_count {

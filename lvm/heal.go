@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,7 @@ func (h *healing) natively() (stale bool, err error) {
 		return false, err
 	}
 	defer h.kernel.close()
-	for _, step := range []func() error{h.removeEmpty, h.settle, h.resume, h.reload} {
+	for _, step := range []func() error{h.removeEmpty, h.unload, h.shorten, h.settle, h.resume, h.reload} {
 		if err := h.look(); err != nil {
 			return false, err
 		}
@@ -123,23 +124,96 @@ func (h *healing) removeEmpty() error {
 	})
 }
 
-// resume resumes what is suspended, with the table that it has: another one that was loaded may be of metadata that were never
-// written. The parts of a pool come first, and then the pool.
+// unload takes back tables that were loaded and never used: they may be of metadata that were never written, and whoever resumes
+// the device next would use them.
+func (h *healing) unload() error {
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		if !m.loaded {
+			return nil
+		}
+		h.note(lv.Name, "table taken back that was loaded and not used")
+		return h.kernel.unload(which{uuid: m.uuid})
+	})
+}
+
+// shorten takes from the parts of pools what an interrupted extension gave them before it was in the metadata. A pool that is resumed
+// first would note the larger metadata device as its own, and never start again with the one that the metadata say.
+func (h *healing) shorten() error {
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		suffix := partSuffix(lv)
+		if suffix == "" || m.size() <= lv.Size {
+			return nil
+		}
+		pool, _ := h.group.LV(strings.TrimSuffix(lv.Name, "_"+suffix[1:]))
+		if err := h.notNoticed(pool, lv); err != nil {
+			return err
+		}
+		device := which{uuid: m.uuid}
+		table, err := h.kernel.table(device)
+		if err != nil {
+			return err
+		}
+		targets, err := shortened(table.targets, lv.Size)
+		if err != nil {
+			return err
+		}
+		h.note(lv.Name, "shortened to what the metadata say, from what an extension that was interrupted gave it")
+		if err := h.kernel.load(device, targets...); err != nil {
+			return err
+		}
+		return errors.Join(h.kernel.suspend(device), h.kernel.resume(device))
+	})
+}
+
+// notNoticed makes sure that a thin pool does not use what one of its parts has too much of.
+func (h *healing) notNoticed(pool, part LogicalVolume) error {
+	m, err := h.kernel.status(which{uuid: deviceUUID(h.group, pool) + "-tpool"})
+	if errors.Is(err, ErrNoDevice) {
+		return nil
+	}
+	if err != nil || len(m.targets) != 1 {
+		return errors.Join(err, ErrUnclear)
+	}
+	status, err := parsePoolStatus(m.targets[0].status)
+	if err != nil {
+		return err
+	}
+	uses := m.size()
+	if partSuffix(part) == "-tmeta" {
+		uses = Bytes(status.metadata.whole) * metadataBlock
+	}
+	if uses > part.Size {
+		return fmt.Errorf("its pool uses %v of it, and the metadata say that it has %v: %w", uses, part.Size, ErrUnclear)
+	}
+	return nil
+}
+
+// shortened is the beginning of a table of linear or striped targets.
+func shortened(table []target, to Bytes) ([]target, error) {
+	var kept []target
+	for _, t := range table {
+		end := uint64(to / Sector)
+		switch {
+		case t.kind != string(Linear) && t.kind != string(Striped):
+			return nil, fmt.Errorf("a table with %s: %w", t.kind, ErrUnclear)
+		case t.start >= end:
+			continue
+		}
+		t.length = min(t.length, end-t.start)
+		kept = append(kept, t)
+	}
+	return kept, nil
+}
+
+// resume resumes what is suspended, the parts of a pool first, and then the pool.
 func (h *healing) resume() error {
 	return h.each(func(lv LogicalVolume, m mapping) error {
 		if !m.suspended {
 			return nil
 		}
 		h.note(lv.Name, "resumed: it was suspended, and whoever used it waited")
-		return h.awake(which{uuid: m.uuid})
+		return h.kernel.resume(which{uuid: m.uuid})
 	})
-}
-
-func (h *healing) awake(device which) error {
-	if err := h.kernel.unload(device); err != nil {
-		return err
-	}
-	return h.kernel.resume(device)
 }
 
 // each calls do for all devices: those of hidden volumes, of pools, and of the others.
@@ -259,7 +333,7 @@ func (h *healing) send(pool which, one poolMessage) error {
 			return err
 		}
 	}
-	return errors.Join(take(), h.awake(device))
+	return errors.Join(take(), h.kernel.resume(device))
 }
 
 // poolMessage is what a thin pool is to be told: to make a thin volume or snapshot, or to delete one.
