@@ -117,6 +117,8 @@ func refreshGroupArgs(vg string) []string {
 	return []string{"vgchange", "-qq", "--refresh", "--", vg}
 }
 
+func backUpArgs(vg string) []string { return []string{"vgcfgbackup", "-qq", "--", vg} }
+
 func removeArgs(vg string, lvs []string) []string {
 	return append([]string{"lvremove", "-qq", "--yes", "--"}, paths(vg, lvs)...)
 }

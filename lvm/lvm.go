@@ -42,12 +42,13 @@ type LVM struct {
 	configuring sync.Mutex // guards the writing of lvm.conf, and
 	configured  bool       // whether it is written
 
-	mu      sync.Mutex // guards what follows
-	devices []string
-	locks   map[string]*sync.Mutex // by volume group
-	members map[string][]string    // devices of each volume group, as far as known
-	changes int                    // how often members changed by something else than a report
-	reports flights
+	mu       sync.Mutex // guards what follows
+	devices  []string
+	locks    map[string]*sync.Mutex // by volume group
+	members  map[string][]string    // devices of each volume group, as far as known
+	changes  int                    // how often members changed by something else than a report
+	reports  flights
+	backedUp map[string]int64 // the change of each volume group that BackupDir has
 }
 
 // New finds the binary and starts nothing. Until SetDevices, LVM may look at no device. See Available for whether LVM
@@ -55,7 +56,7 @@ type LVM struct {
 func New(o Options) *LVM {
 	return &LVM{
 		options: o, binary: findBinary(o.Binary), flush: fsync,
-		locks: map[string]*sync.Mutex{}, members: map[string][]string{},
+		locks: map[string]*sync.Mutex{}, members: map[string][]string{}, backedUp: map[string]int64{},
 	}
 }
 

@@ -40,7 +40,7 @@ func (m *metadata) group(name string, s *section) VolumeGroup {
 	status := m.flags(s, "status", "RESIZEABLE", "READ", "WRITE", "EXPORTED")
 	m.flags(s, "flags", "WRITE_LOCKED") // which keeps a version of LVM that knows no system IDs from writing
 	vg := VolumeGroup{
-		Name: name, UUID: m.uuid(s, "id"), SystemID: m.text(s, "system_id"), Tags: m.tags(s), Exported: status["EXPORTED"],
+		Name: name, UUID: m.uuid(s), SystemID: m.text(s, "system_id"), Seqno: m.number(s, "seqno"), Tags: m.tags(s), Exported: status["EXPORTED"],
 		ExtentSize: Bytes(m.number(s, "extent_size")) * Sector,
 	}
 	if CheckGroup(name) != nil || m.text(s, "format") != "lvm2" || vg.ExtentSize == 0 || vg.ExtentSize > maxExtent {
@@ -82,7 +82,7 @@ func (m *metadata) physicalVolumes(vg *VolumeGroup, s *section) {
 		}
 		m.extents[key] = count
 		vg.PVs = append(vg.PVs, PhysicalVolume{
-			UUID: m.uuid(pv, "id"), Tags: m.tags(pv), Size: Bytes(count) * m.extent, Allocatable: status["ALLOCATABLE"],
+			UUID: m.uuid(pv), Tags: m.tags(pv), Size: Bytes(count) * m.extent, Allocatable: status["ALLOCATABLE"],
 		})
 	}
 	if len(vg.PVs) == 0 {
@@ -115,7 +115,7 @@ func (m *metadata) logicalVolume(name string, s *section) LogicalVolume {
 	status := m.flags(s, "status", "READ", "WRITE", "VISIBLE")
 	flags := m.flags(s, "flags", "ACTIVATION_SKIP", "ERROR_WHEN_FULL")
 	lv := LogicalVolume{
-		Name: name, UUID: m.uuid(s, "id"), Hidden: !status["VISIBLE"], Tags: m.tags(s), ReadOnly: !status["WRITE"],
+		Name: name, UUID: m.uuid(s), Hidden: !status["VISIBLE"], Tags: m.tags(s), ReadOnly: !status["WRITE"],
 		SkipActive: flags["ACTIVATION_SKIP"], Stripes: 1,
 	}
 	if created := m.number(s, "creation_time"); created > 0 {

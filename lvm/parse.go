@@ -32,6 +32,7 @@ type (
 		UUID       string `json:"vg_uuid"`
 		Name       string `json:"vg_name"`
 		SystemID   string `json:"vg_sysid"`
+		Seqno      string `json:"vg_seqno"`
 		Tags       string `json:"vg_tags"`
 		Size       string `json:"vg_size"`
 		Free       string `json:"vg_free"`
@@ -111,7 +112,7 @@ func parseReport(out []byte) (parsed, error) {
 
 func volumeGroup(r vgRow, n *numbers) VolumeGroup {
 	return VolumeGroup{
-		Name: r.Name, UUID: r.UUID, SystemID: r.SystemID, Tags: list(r.Tags),
+		Name: r.Name, UUID: r.UUID, SystemID: r.SystemID, Seqno: n.whole("vg_seqno", r.Seqno), Tags: list(r.Tags),
 		Size: n.bytes("vg_size", r.Size), Free: n.bytes("vg_free", r.Free), ExtentSize: n.bytes("vg_extent_size", r.ExtentSize),
 		MetadataSize: n.bytes("vg_mda_size", r.MDASize), MetadataFree: n.bytes("vg_mda_free", r.MDAFree),
 		Exported: r.Exported == "exported", Partial: r.Partial == "partial",

@@ -79,10 +79,10 @@ var interruptions = []struct {
 }{
 	{"create", removeNew, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
 		return l.CreateThin(lvm.CreateThin{VG: vg, Pool: "pool", Name: "new", Size: 8 * lvm.MiB})
-	}, false},
+	}, true},
 	{"snapshot", removeNew, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
 		return l.CreateSnapshot(lvm.CreateSnapshot{VG: vg, Origin: "a", Name: "new", Pool: "pool"})
-	}, false},
+	}, true},
 	{"clone", removeNew, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
 		return l.CreateSnapshot(lvm.CreateSnapshot{VG: vg, Origin: "a", Name: "new", Pool: "pool", Writable: true})
 	}, false},
@@ -96,7 +96,7 @@ var interruptions = []struct {
 	{"extend thick", asItIs, grow("thick"), true},
 	{"create thick", removeNew, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
 		return l.CreateThick(lvm.CreateThick{VG: vg, Name: "new", Size: 8 * lvm.MiB})
-	}, false},
+	}, true},
 	{"remove thick", makeThick, func(l *lvm.LVM, _ lvm.VolumeGroup) error { return l.Remove(vg, "thick") }, true},
 	{"rename", asItIs, func(l *lvm.LVM, g lvm.VolumeGroup) error {
 		if _, there := g.LV("doomed"); !there {

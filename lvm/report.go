@@ -11,7 +11,7 @@ import (
 func reportArgs() []string {
 	args := []string{"fullreport", "--reportformat", "json", "--units", "b", "--nosuffix", "--all", "--foreign"}
 	for _, section := range [][2]string{
-		{"vg", "vg_uuid,vg_name,vg_sysid,vg_tags,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,vg_exported,vg_partial,vg_missing_pv_count"},
+		{"vg", "vg_uuid,vg_name,vg_sysid,vg_seqno,vg_tags,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,vg_exported,vg_partial,vg_missing_pv_count"},
 		{"pv", "pv_uuid,pv_name,pv_major,pv_minor,pv_tags,pv_size,pv_free,pv_missing,pv_duplicate,pv_allocatable"},
 		{"lv", "lv_uuid,lv_name,lv_size,lv_tags,pool_lv,data_lv,origin,lv_time,lv_active,lv_suspended,lv_device_open,lv_permissions," +
 			"lv_skip_activation,lv_health_status,lv_check_needed,data_percent,metadata_percent,lv_metadata_size,lv_when_full"},

@@ -183,11 +183,11 @@ func (f *fields) text(s *section, name string) string {
 	return t
 }
 
-// uuid returns a UUID with LVM's dashes.
-func (f *fields) uuid(s *section, name string) string {
-	id := f.text(s, name)
+// uuid returns the entry "id", a UUID with LVM's dashes.
+func (f *fields) uuid(s *section) string {
+	id := f.text(s, "id")
 	if id == "" || dashed(undashed(id)) != id {
-		f.fail(name, "a UUID")
+		f.fail("id", "a UUID")
 	}
 	return id
 }

@@ -47,6 +47,7 @@ func clonePVs(pvs []PhysicalVolume) []PhysicalVolume {
 type VolumeGroup struct {
 	Name, UUID   string
 	SystemID     string // host that owns the group (lvmsystemid(7)); "" for any
+	Seqno        int64  // counts the changes of its metadata
 	Tags         []string
 	Size, Free   Bytes // in whole extents
 	ExtentSize   Bytes

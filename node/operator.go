@@ -172,3 +172,22 @@ func words(err error) string {
 	}
 	return err.Error()
 }
+
+// Restoration implements admin.Source.
+func (o operator) Restoration(_ context.Context, name string) (admin.Restoration, error) {
+	if !o.up() {
+		return admin.Restoration{}, admin.ErrStarting
+	}
+	c, plan, err := o.pools.PlanRestore(name)
+	if err != nil {
+		return admin.Restoration{}, err
+	}
+	a := admin.Restoration{
+		Pool: c.Name, VolumeGroup: c.VolumeGroup, Backup: plan.Backup.Path, Change: plan.Backup.Change, Created: plan.Backup.Created,
+		Commands: plan.Commands,
+	}
+	for _, d := range plan.Devices {
+		a.Devices = append(a.Devices, admin.RestorationDevice{Path: d.Device, UUID: d.UUID, Found: d.Found, Repair: d.Repair})
+	}
+	return a, nil
+}

@@ -32,13 +32,14 @@ type fakeAgent struct {
 	csi.UnimplementedControllerServer
 	csi.UnimplementedNodeServer
 
-	mu      sync.Mutex // guards what follows
-	info    admin.Info
-	disks   []admin.Disk
-	pools   []admin.Pool
-	volumes []admin.Volume
-	refuse  map[string]error // by method: answer instead
-	asked   []string         // methods that change something, in order
+	mu          sync.Mutex // guards what follows
+	info        admin.Info
+	disks       []admin.Disk
+	pools       []admin.Pool
+	volumes     []admin.Volume
+	restoration admin.Restoration
+	refuse      map[string]error // by method: answer instead
+	asked       []string         // methods that change something, in order
 }
 
 // startAgent serves a fake with one pool on sockets in a directory of the test.
@@ -56,6 +57,13 @@ func startAgent(t *testing.T) (f *fakeAgent, dir string) {
 			Name: "fast", Type: "thin", VolumeGroup: "loam-fast", Ready: true, Size: 99 * lvm.GiB, Used: 1536 * lvm.MiB, Promised: 10 * lvm.GiB,
 			Available: 89 * lvm.GiB, Largest: 89 * lvm.GiB, DataPercent: 1.5, MetadataPercent: 0.4, Volumes: 1, Snapshots: 0, Devices: []string{"/dev/sda"},
 		}},
+		restoration: admin.Restoration{
+			Pool: "fast", VolumeGroup: "loam-fast", Backup: "/var/lib/loam/backup/loam-fast", Change: 42, Created: then,
+			Devices: []admin.RestorationDevice{{Path: "/dev/sda", UUID: "4e5vZF-bTy0-Rx0j-fsQ5-4h0i-956k-1Mfk1m", Found: "no label of a physical volume", Repair: true}},
+			Commands: []string{
+				"pvck --repair --yes --file /var/lib/loam/backup/loam-fast --settings pv_uuid=4e5vZF-bTy0-Rx0j-fsQ5-4h0i-956k-1Mfk1m /dev/sda",
+			},
+		},
 		refuse: map[string]error{},
 	}
 	server := grpc.NewServer(grpc.UnaryInterceptor(f.intercept))
@@ -117,6 +125,12 @@ func (f *fakeAgent) Pools(context.Context) ([]admin.Pool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.pools, f.refuse["Pools"]
+}
+
+func (f *fakeAgent) Restoration(_ context.Context, pool string) (admin.Restoration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.restoration, f.refuse["Restoration"]
 }
 
 func (f *fakeAgent) Volumes(context.Context) ([]admin.Volume, error) {

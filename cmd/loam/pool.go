@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -35,7 +36,57 @@ they may take.`)
 			RunE:              a.ask("show pool", a.showPool),
 		},
 	)
+	pool.AddCommand(a.poolRestore())
 	return pool
+}
+
+func (a *app) poolRestore() *cobra.Command {
+	dry := false
+	cmd := &cobra.Command{
+		Use: "restore-metadata POOL --dry-run", Short: "Show how damaged LVM metadata of a pool could be restored",
+		Long: `Compares what the pool's disks hold of its volume group's metadata with the newest copy of them
+that the agent keeps, and prints the commands (pvck, see its manual) that would make them what they
+were. Loam itself never writes metadata back: that is for you, once you have read them.`,
+		Args:              words("POOL"),
+		ValidArgsFunction: a.completeFirst(a.poolNames),
+		RunE: a.ask("plan how to restore metadata", func(ctx context.Context, g *agent, args []string) error {
+			if !dry {
+				return usage("--dry-run is missing: this only shows what to do, and nothing else is offered")
+			}
+			if _, err := g.pool(ctx, args[0]); err != nil {
+				return err
+			}
+			plan, err := g.admin.Restoration(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(plan, plan.Commands, func(w io.Writer) { writeRestoration(w, plan) })
+		}),
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show what would be done (required)")
+	return cmd
+}
+
+func writeRestoration(w io.Writer, r admin.Restoration) {
+	fmt.Fprintf(w, "Volume group %s, newest copy %s: change %d of %s\n\n", r.VolumeGroup, r.Backup, r.Change, r.Created.Format(time.DateTime))
+	t := table{titles: []string{"DISK", "PHYSICAL VOLUME", "FOUND", "REPAIR"}}
+	for _, d := range r.Devices {
+		repair := "no"
+		if d.Repair {
+			repair = "yes"
+		}
+		t.add(cmp.Or(d.Path, "-"), d.UUID, d.Found, repair)
+	}
+	t.write(w)
+	if len(r.Commands) == 0 {
+		fmt.Fprintln(w, "\nNothing has to be restored.")
+		return
+	}
+	fmt.Fprintln(w, "\nNothing was changed. To restore, make copies of the disks if you can, stop the agent or what else changes the group, and run")
+	for _, c := range r.Commands {
+		fmt.Fprintln(w, "  "+c)
+	}
+	fmt.Fprintln(w, "The agent then activates what is there, when it starts or within a minute.")
 }
 
 func (a *app) listPools(ctx context.Context, g *agent, _ []string) error {

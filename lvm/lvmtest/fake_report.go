@@ -190,6 +190,17 @@ func (f *Fake) Heal(_ context.Context, vg string) ([]lvm.Healed, error) {
 	return nil, f.begin("Heal")
 }
 
+// BackUp keeps nothing.
+func (f *Fake) BackUp(vg string, _ int64) error { return lvm.CheckGroup(vg) }
+
+// LastBackup is none.
+func (f *Fake) LastBackup(string) (lvm.Backup, bool) { return lvm.Backup{}, false }
+
+// PlanRestore is lvm.ErrNoBackup.
+func (f *Fake) PlanRestore(vg string, _ []string) (lvm.Restoration, error) {
+	return lvm.Restoration{}, fmt.Errorf("volume group %s: %w", vg, lvm.ErrNoBackup)
+}
+
 func (f *Fake) devicePath(vg, lv string) string {
 	if f.Dir != "" {
 		return f.file(vg, lv)

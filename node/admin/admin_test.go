@@ -30,6 +30,9 @@ func (f fixed) Info() Info                                { return f.info }
 func (f fixed) Disks(context.Context) ([]Disk, error)     { return f.disks, f.err }
 func (f fixed) Pools(context.Context) ([]Pool, error)     { return f.pools, f.err }
 func (f fixed) Volumes(context.Context) ([]Volume, error) { return f.volumes, f.err }
+func (f fixed) Restoration(_ context.Context, pool string) (Restoration, error) {
+	return Restoration{Pool: pool}, f.err
+}
 
 // serve answers for a source on a unix socket, as the agent does.
 func serve(t *testing.T, s Source) *Client {
@@ -87,6 +90,8 @@ func TestClientReadsBackWhatTheSourceSaid(t *testing.T) {
 	check("pools", pools, whole.pools, err)
 	volumes, err := c.Volumes(ctx)
 	check("volumes", volumes, whole.volumes, err)
+	restoration, err := c.Restoration(ctx, "fast")
+	check("restoration", restoration, Restoration{Pool: "fast", Devices: []RestorationDevice{}, Commands: []string{}}, err)
 }
 
 func TestListsAreNeverNull(t *testing.T) {

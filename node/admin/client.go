@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 )
 
@@ -48,6 +49,11 @@ func (c *Client) Pools(ctx context.Context) ([]Pool, error) { return ask[[]Pool]
 // Volumes asks for every volume and snapshot.
 func (c *Client) Volumes(ctx context.Context) ([]Volume, error) {
 	return ask[[]Volume](ctx, c, volumesPath)
+}
+
+// Restoration asks how a pool's metadata could be restored.
+func (c *Client) Restoration(ctx context.Context, pool string) (Restoration, error) {
+	return ask[Restoration](ctx, c, restorationPath(url.PathEscape(pool)))
 }
 
 // Close gives up idle connections.

@@ -18,6 +18,8 @@ type Source interface {
 	Disks(context.Context) ([]Disk, error)
 	Pools(context.Context) ([]Pool, error)
 	Volumes(context.Context) ([]Volume, error)
+	// Restoration is about the pool of that name.
+	Restoration(ctx context.Context, pool string) (Restoration, error)
 }
 
 // The paths that Handler serves.
@@ -29,19 +31,22 @@ const (
 	healthPath  = "/healthz"
 )
 
+// restorationPath is below a pool's name.
+func restorationPath(pool string) string { return poolsPath + "/" + pool + "/restoration" }
+
 // failure is the body of every answer that is not 200.
 type failure struct {
 	Error string `json:"error"`
 }
 
-// Handler serves a source: GET /v1/info, /v1/disks, /v1/pools, /v1/volumes, and /healthz, which answers as long as the
+// Handler serves a source: GET /v1/info, /v1/disks, /v1/pools, /v1/pools/NAME/restoration, /v1/volumes, and /healthz, which answers as long as the
 // agent serves. Lists are never null. Anything else is 404, 405, or 400 for a query, which none of these takes.
 func Handler(s Source) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(infoPath, get(func(context.Context) (any, error) { return s.Info(), nil }))
-	mux.Handle(disksPath, get(func(ctx context.Context) (any, error) { return list(s.Disks(ctx)) }))
-	mux.Handle(poolsPath, get(func(ctx context.Context) (any, error) {
-		pools, err := list(s.Pools(ctx))
+	mux.Handle(infoPath, get(func(*http.Request) (any, error) { return s.Info(), nil }))
+	mux.Handle(disksPath, get(func(r *http.Request) (any, error) { return list(s.Disks(r.Context())) }))
+	mux.Handle(poolsPath, get(func(r *http.Request) (any, error) {
+		pools, err := list(s.Pools(r.Context()))
 		for i := range pools {
 			pools[i].Devices, _ = list(pools[i].Devices, nil)
 			pools[i].Healed, _ = list(pools[i].Healed, nil)
@@ -49,14 +54,20 @@ func Handler(s Source) http.Handler {
 		}
 		return pools, err
 	}))
-	mux.Handle(volumesPath, get(func(ctx context.Context) (any, error) {
-		volumes, err := list(s.Volumes(ctx))
+	mux.Handle(volumesPath, get(func(r *http.Request) (any, error) {
+		volumes, err := list(s.Volumes(r.Context()))
 		for i := range volumes {
 			volumes[i].Mounts, _ = list(volumes[i].Mounts, nil)
 		}
 		return volumes, err
 	}))
-	mux.Handle(healthPath, get(func(context.Context) (any, error) { return map[string]string{"status": "ok"}, nil }))
+	mux.Handle(restorationPath("{pool}"), get(func(r *http.Request) (any, error) {
+		plan, err := s.Restoration(r.Context(), r.PathValue("pool"))
+		plan.Devices, _ = list(plan.Devices, nil)
+		plan.Commands, _ = list(plan.Commands, nil)
+		return plan, err
+	}))
+	mux.Handle(healthPath, get(func(*http.Request) (any, error) { return map[string]string{"status": "ok"}, nil }))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, failure{fmt.Sprintf("no such path: %.80q", r.URL.Path)})
 	})
@@ -64,7 +75,7 @@ func Handler(s Source) http.Handler {
 }
 
 // get answers GET and HEAD with what ask returns.
-func get(ask func(context.Context) (any, error)) http.Handler {
+func get(ask func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -75,7 +86,7 @@ func get(ask func(context.Context) (any, error)) http.Handler {
 			answer(w, http.StatusBadRequest, failure{fmt.Sprintf("%s takes no query", r.URL.Path)})
 			return
 		}
-		body, err := ask(r.Context())
+		body, err := ask(r)
 		if errors.Is(err, ErrStarting) {
 			answer(w, http.StatusServiceUnavailable, failure{err.Error()})
 			return

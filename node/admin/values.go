@@ -112,3 +112,22 @@ type Volume struct {
 	Mounts []string `json:"mounts"`
 	Health string   `json:"health"` // what is wrong with it, a sentence; "" when it is well
 }
+
+// Restoration is how a pool's metadata on its disks could be made what they were; nothing of it is done.
+type Restoration struct {
+	Pool        string              `json:"pool"`
+	VolumeGroup string              `json:"volumeGroup"`
+	Backup      string              `json:"backup"` // path of the newest copy
+	Change      int64               `json:"change"` // of the group's metadata, of which it is
+	Created     time.Time           `json:"created"`
+	Devices     []RestorationDevice `json:"devices"`
+	Commands    []string            `json:"commands"` // for a shell; none when nothing has to be done
+}
+
+// RestorationDevice is a disk that the group should have.
+type RestorationDevice struct {
+	Path   string `json:"path"` // "" when it was not found
+	UUID   string `json:"uuid"` // of the physical volume
+	Found  string `json:"found"`
+	Repair bool   `json:"repair"`
+}

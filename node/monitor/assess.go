@@ -24,6 +24,7 @@ const (
 	DeviceMissing           Kind = "DeviceMissing"
 	NotExtended             Kind = "PoolNotExtended"
 	Unsettled               Kind = "PoolUnsettled"
+	NotBackedUp             Kind = "MetadataNotBackedUp"
 )
 
 // Condition is something about a pool that a person should know.
@@ -75,7 +76,6 @@ type assessment struct {
 	plan   Plan
 
 	room, metadataRoom lvm.Bytes // by which the thin pool's data and metadata could be extended now
-
 }
 
 func (a *assessment) tell(k Kind, format string, args ...any) {
@@ -92,7 +92,8 @@ func (a *assessment) tellLevel(k Kind, level int, format string, args ...any) {
 func (a *assessment) group() {
 	if a.vg.MissingPVs > 0 {
 		a.tell(DeviceMissing, "volume group %s misses %d of its %d physical volumes: volumes on them are not whole and nothing is changed. "+
-			"Bring the disk back; if it is lost, see `vgreduce --removemissing %s`", a.vg.Name, a.vg.MissingPVs, len(a.vg.PVs), a.vg.Name)
+			"Bring the disk back; if it is there and not recognised, see `loam pool restore-metadata %s --dry-run`; if it is lost, `vgreduce --removemissing %s`",
+			a.vg.Name, a.vg.MissingPVs, len(a.vg.PVs), a.config.Name, a.vg.Name)
 	}
 	// A text of the metadata may take half of its area.
 	most := a.vg.MetadataSize / 2

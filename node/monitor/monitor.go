@@ -156,6 +156,9 @@ func (m *Monitor) look(ctx context.Context) (near, tight bool) {
 		conditions = append(conditions, plan.Conditions...)
 		near, tight = near || plan.Close, tight || plan.Tight
 	}
+	for name, err := range m.pools.BackUp(report) {
+		conditions = append(conditions, Condition{Pool: name, Kind: NotBackedUp, Message: "no copy of the volume group's metadata could be kept: " + err.Error()})
+	}
 	m.conclude(ctx, conditions)
 	return near, tight
 }

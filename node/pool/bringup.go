@@ -241,6 +241,11 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 	if step.create == nil && len(step.extend) == 0 {
 		return false, nil
 	}
+	if step.create != nil {
+		if err := p.forgotten(c); err != nil {
+			return false, err
+		}
+	}
 	p.members = append(p.members, claimable...)
 	p.lvm.SetDevices(p.members)
 	if step.create != nil {

@@ -14,6 +14,12 @@ type LVM interface {
 	// SetDevices names the only block devices that LVM may look at from now on.
 	SetDevices(paths []string)
 
+	// BackUp keeps a text copy of a group's metadata as of that change.
+	BackUp(vg string, change int64) error
+	// LastBackup is the newest such copy.
+	LastBackup(vg string) (lvm.Backup, bool)
+	// PlanRestore says how the metadata on devices could be made what the copy says.
+	PlanRestore(vg string, devices []string) (lvm.Restoration, error)
 	// Heal mends what interrupted commands have left.
 	Heal(ctx context.Context, vg string) ([]lvm.Healed, error)
 
