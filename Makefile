@@ -77,8 +77,8 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: programs ## figures: processes per call, cost at 100 volumes against 10, memory when idle
-	@$(STATIC) go test -count=1 -timeout 10m $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent
+	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…

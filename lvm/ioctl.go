@@ -2,7 +2,6 @@ package lvm
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"unsafe"
@@ -12,9 +11,9 @@ import (
 
 const controlDevice = "/dev/mapper/control"
 
-// replySize is enough for hundreds of targets; a larger answer sets DM_BUFFER_FULL_FLAG.
+// replySize is enough for a few targets, and the kernel copies all of it both ways; a larger answer sets DM_BUFFER_FULL_FLAG.
 const (
-	replySize    = 16 << 10
+	replySize    = 2 << 10
 	maxReplySize = 16 << 20
 )
 
@@ -104,6 +103,9 @@ func (c *control) read(r request) (mapping, error) {
 
 // ask leaves the answer in c.reply, until the next time.
 func (c *control) ask(r request) error {
+	if size := r.size(); size > len(c.reply) {
+		c.reply = make([]byte, size)
+	}
 	for {
 		if err := r.encode(c.reply); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
@@ -128,6 +130,18 @@ func (c *control) ask(r request) error {
 	}
 }
 
+// size is how much room a request takes.
+func (r request) size() int {
+	size := int(unsafe.Sizeof(unix.DmIoctl{})) + len(r.message) + 16
+	for _, t := range r.targets {
+		size += t.encoded()
+	}
+	return size
+}
+
+// encoded is how much room a target takes: its text ends with a NUL, and the next one begins at a multiple of eight bytes.
+func (t target) encoded() int { return (binary.Size(unix.DmTargetSpec{}) + len(t.status) + 8) / 8 * 8 }
+
 // encode writes struct dm_ioctl and the targets behind it: each a struct dm_target_spec, whose next counts from its own
 // beginning, and what it is made of as text, up to a multiple of eight bytes.
 func (r request) encode(b []byte) error {
@@ -149,10 +163,7 @@ func (r request) encode(b []byte) error {
 		if err != nil {
 			return err
 		}
-		size := (binary.Size(unix.DmTargetSpec{}) + len(t.status) + 8) / 8 * 8
-		if at+size > len(b) {
-			return errors.New("too many targets")
-		}
+		size := t.encoded()
 		spec := unix.DmTargetSpec{Sector_start: t.start, Length: t.length, Next: uint32(size)}
 		copy(spec.Target_type[:len(spec.Target_type)-1], t.kind)
 		var n int

@@ -111,10 +111,12 @@ func readDevice(link, name string) (device, error) {
 	dir := filepath.Join(filepath.Dir(link), target)
 	a := &attributes{dir: dir}
 	d := device{name: name, kind: Whole}
+	if d.mapped(a); d.kind == LV {
+		return d, a.err // there are many, and nobody asks for more
+	}
 	if d.hidden = a.optional("hidden") == "1"; d.hidden {
 		return d, a.err // it has no number either
 	}
-	d.mapped(a)
 	if d.size = lvm.Bytes(a.number("size")) * lvm.Sector; d.size == 0 {
 		return d, a.err
 	}

@@ -1,0 +1,162 @@
+package lvm_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+)
+
+// TestEngineFigures prints how package lvm compares with LVM's commands, in the same guest on the same volumes.
+func TestEngineFigures(t *testing.T) {
+	if os.Getenv("LOAM_FIGURES") == "" {
+		t.Skip("prints figures, and tests nothing: make bench")
+	}
+	fmt.Println("\npackage lvm beside LVM's commands, at so many volumes in one thin pool (\"x\": how many times as long LVM's take)")
+	fmt.Printf("  %7s  %22s  %22s  %26s  %22s\n", "volumes", "report, unchanged", "report, first", "neighbour waits: extension", "activation after boot")
+	for _, n := range []int{10, 100, 500, 1000} {
+		engineAt(t, n)
+	}
+}
+
+func engineAt(t *testing.T, n int) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	l := populate(t, disk, n)
+	defer empty(t, disk)
+	group := func() lvm.VolumeGroup {
+		report, err := l.Report(context.Background())
+		must(t, err)
+		vg, ok := report.VolumeGroup("figures")
+		if !ok {
+			t.Fatal("the group is gone")
+		}
+		return vg
+	}
+	var names []string
+	for _, lv := range group().LVs {
+		if lv.Segment == lvm.Thin {
+			names = append(names, lv.Name)
+		}
+	}
+	// Activation: all in one command, against one command for each of some.
+	const single = 5
+	each := timed(1, func() {
+		for _, name := range names[:single] {
+			run(t, "lvm", "lvchange", "--devices", disk, "-ay", "figures/"+name)
+		}
+	}) * time.Duration(len(names)) / single
+	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+	all := timed(1, func() { must(t, l.Activate("figures", names...)) })
+
+	tries := max(2, 200/n)
+	asked := timed(tries, func() {
+		_, err := l.Ask()
+		must(t, err)
+	})
+	group()
+	unchanged := timed(tries, func() { group() })
+	first := timed(tries, func() {
+		fresh := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
+		fresh.SetDevices([]string{disk})
+		_, err := fresh.Report(context.Background())
+		must(t, err)
+	})
+	size := lvm.Bytes(128 * lvm.MiB)
+	ours := stall(t, names[1], func() { must(t, l.Extend("figures", names[0], size)) })
+	plain := stall(t, names[1], func() { run(t, "lvm", "lvextend", "--devices", disk, "--size", "192m", "figures/"+names[0]) })
+	fmt.Printf("  %7d  %22s  %22s  %26s  %22s\n", n, beside(unchanged, asked), beside(first, asked), beside(ours, plain), beside(all, each))
+	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+}
+
+func beside(ours, theirs time.Duration) string {
+	return fmt.Sprintf("%v, x %.3g", round(ours), float64(theirs)/float64(max(ours, 1)))
+}
+
+// round keeps three digits.
+func round(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// timed is how long one takes, on the average.
+func timed(times int, do func()) time.Duration {
+	started := time.Now()
+	for range times {
+		do()
+	}
+	return time.Since(started) / time.Duration(times)
+}
+
+// populate makes a group with a thin pool and n inactive volumes.
+func populate(t *testing.T, disk string, n int) *lvm.LVM {
+	t.Helper()
+	l := lvm.New(lvm.Options{ConfigDir: t.TempDir()})
+	l.SetDevices([]string{disk})
+	must(t, l.CreateGroup(lvm.CreateGroup{Name: "figures", Devices: []string{disk}, MetadataSize: 16 * lvm.MiB}))
+	must(t, l.CreatePool(lvm.CreatePool{VG: "figures", Name: "pool", Size: 2 * lvm.GiB, MetadataSize: 32 * lvm.MiB}))
+	must(t, l.CreateThin(lvm.CreateThin{VG: "figures", Pool: "pool", Name: "v00000", Size: 64 * lvm.MiB, Tags: []string{"figures"}}))
+	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+	lvmtest.Multiply(t, disk, "figures", "pool", n)
+	return l
+}
+
+func empty(t *testing.T, disk string) {
+	t.Helper()
+	run(t, "lvm", "vgremove", "--devices", disk, "--yes", "--force", "-qq", "figures")
+}
+
+// stall is the longest that a write to a volume takes while something is done.
+func stall(t *testing.T, neighbour string, do func()) time.Duration {
+	t.Helper()
+	f, err := os.OpenFile("/dev/mapper/figures-"+neighbour, os.O_RDWR|unix.O_DIRECT, 0)
+	must(t, err)
+	defer f.Close()
+	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	must(t, err)
+	var stop atomic.Bool
+	var took []time.Duration
+	done := make(chan error)
+	go func() {
+		for !stop.Load() {
+			started := time.Now()
+			if _, err := f.WriteAt(page, 0); err != nil {
+				done <- err
+				return
+			}
+			took = append(took, time.Since(started))
+			time.Sleep(time.Millisecond)
+		}
+		done <- nil
+	}()
+	time.Sleep(200 * time.Millisecond)
+	do()
+	stop.Store(true)
+	must(t, <-done)
+	return slices.Max(took)
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
