@@ -143,8 +143,15 @@ func (l *LVM) change(vg string, args []string, added ...string) error {
 }
 
 // changeLocked is change for who has the group's lock.
+//
+// While somebody else's command has the group locked, none is begun: it could not be ended. Errors: ErrLocked.
 func (l *LVM) changeLocked(vg string, args []string, added ...string) error {
-	_, err := l.run(args)
+	unlock, err := lockGroup(vg)
+	if err != nil {
+		return err
+	}
+	unlock()
+	_, err = l.run(args)
 	flushed := l.flushAll(l.toFlush(vg, added))
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ var ErrNotDurable = errors.New("changed, but not known to survive a power cut")
 // ErrUnclear says that something is wrong that only a person can judge.
 var ErrUnclear = errors.New("not mended, as it is not clear what is right")
 
+// ErrLocked says that another LVM command, perhaps a person's, has kept a volume group locked for too long (flock(2) of a file).
+var ErrLocked = errors.New("locked by another LVM command, which does not end")
+
 // ErrNoLVM says that there is no lvm binary to run.
 var ErrNoLVM = errors.New("no lvm binary found: install LVM2 (package lvm2)")
 

@@ -15,21 +15,31 @@ import (
 // the middle of a change.
 const lockFolder = "/run/lock/lvm"
 
-// lockPatience is how long a report waits for a change to end. After that it is made all the same: what a command that
-// hangs has left is what there is to report.
+// lockPatience is how long it is waited for somebody else's change to end. After that a report is made all the same: what a command
+// that hangs has left is what there is to report. A change is not made.
 const lockPatience = 10 * time.Second
 
-// lockGroups takes the locks of those groups, and of devices that join or leave one. A lock that somebody keeps for longer than
-// patience is gone without.
-func lockGroups(folder string, groups []string, patience time.Duration) (unlock func(), err error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+// lockGroup keeps others from changing a group until it is unlocked. Errors: ErrLocked.
+func lockGroup(vg string) (unlock func(), err error) {
+	unlock, err = lockGroups(lockFolder, []string{vg}, lockPatience)
+	if err != nil {
+		unlock()
 		return nil, err
 	}
+	return unlock, nil
+}
+
+// lockGroups takes the locks of those groups, and of devices that join or leave one; with ErrLocked, all but those that somebody
+// keeps for longer than patience.
+func lockGroups(folder string, groups []string, patience time.Duration) (unlock func(), err error) {
 	var files []*os.File
 	unlock = func() {
 		for _, f := range files {
 			f.Close()
 		}
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return unlock, err
 	}
 	until := time.Now().Add(patience)
 	names := []string{"P_global"}
@@ -37,19 +47,19 @@ func lockGroups(folder string, groups []string, patience time.Duration) (unlock 
 		names = append(names, "V_"+g)
 	}
 	for _, name := range names {
-		f, err := lockShared(filepath.Join(folder, name), until)
-		if err != nil {
-			unlock()
-			return nil, err
-		}
+		f, failed := lockShared(filepath.Join(folder, name), until)
 		if f != nil {
 			files = append(files, f)
 		}
+		if failed != nil && !errors.Is(failed, ErrLocked) {
+			return unlock, failed
+		}
+		err = errors.Join(err, failed)
 	}
-	return unlock, nil
+	return unlock, err
 }
 
-// lockShared returns the file that is locked until it is closed, or nil when somebody else kept the lock for too long.
+// lockShared returns the file that is locked until it is closed. Errors: ErrLocked.
 func lockShared(path string, until time.Time) (*os.File, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		f, err := tryLock(path)
@@ -57,7 +67,7 @@ func lockShared(path string, until time.Time) (*os.File, error) {
 			return f, err
 		}
 		if time.Now().After(until) {
-			return nil, nil
+			return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 		}
 		time.Sleep(pause) //nolint:forbidigo // nobody tells when a lock of another process is free
 	}

@@ -49,7 +49,7 @@ func (h *healing) note(volume, what string) { h.done = append(h.done, Healed{vol
 
 // natively does what needs no command, while nobody changes the group. stale says that there are tables for LVM to load.
 func (h *healing) natively() (stale bool, err error) {
-	unlock, err := lockGroups(lockFolder, []string{h.vg}, lockPatience)
+	unlock, err := lockGroup(h.vg)
 	if err != nil {
 		return false, err
 	}

@@ -67,10 +67,10 @@ func (r *reader) report(devices []string) (Report, error) {
 // reportLocked makes a report while nobody changes the groups. again says that somebody did just before.
 func (r *reader) reportLocked(kernel *control, devices []string, before []disk) (report Report, again bool, err error) {
 	unlock, err := lockGroups(lockFolder, groupNames(before), lockPatience)
-	if err != nil {
+	defer unlock()
+	if err != nil && !errors.Is(err, ErrLocked) {
 		return Report{}, false, err
 	}
-	defer unlock()
 	disks, err := r.readAll(devices)
 	if err != nil {
 		return Report{}, false, err

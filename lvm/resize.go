@@ -72,7 +72,7 @@ func (l *LVM) reload(vg, lv string) error {
 }
 
 func (l *LVM) reloadAlone(vg, lv string) error {
-	unlock, err := lockGroups(lockFolder, []string{vg}, lockPatience) // nobody changes the group meanwhile
+	unlock, err := lockGroup(vg) // nobody changes the group meanwhile
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/signature"
@@ -39,6 +40,7 @@ var codeOf = []struct {
 	{pool.ErrRange, codes.OutOfRange},
 	{pool.ErrNoRoom, codes.ResourceExhausted},
 	{pool.ErrBusy, codes.Aborted},
+	{lvm.ErrLocked, codes.Aborted},
 	{pool.ErrUnknown, codes.InvalidArgument},
 	{signature.ErrUnreadable, codes.Unavailable},
 	{filesystem.ErrCorrupt, codes.Internal},
