@@ -109,6 +109,9 @@ func (a *assessment) group() {
 	}
 }
 
+// checking activates a pool and takes the kernel's mark off it, unless thin_check(8) finds damage; Debian's LVM leaves the mark.
+const checking = `lvchange -ay --config 'global{thin_check_options=["-q","--clear-needs-check-flag"]}'`
+
 func (a *assessment) thin(lv lvm.LogicalVolume) {
 	name := a.vg.Name + "/" + lv.Name
 	switch {
@@ -116,11 +119,12 @@ func (a *assessment) thin(lv lvm.LogicalVolume) {
 		a.tell(Suspended, "thin pool %s is suspended: all of its volumes wait. If no lvm command is at work, `vgchange --refresh %s` resumes it", name, a.vg.Name)
 	case lv.Health == lvm.NeedsCheck:
 		a.tell(NeedsCheck, "the metadata of thin pool %s must be checked before it can be written again. "+
-			"Stop the pods that use it, then `lvchange -an %s` and `lvconvert --repair %s`", name, name, name)
+			"Stop the pods that use it and the agent, `vgchange -an %s`, `lvconvert --repair %s`, and `%s %s`, which clears the mark if all is well; then start the agent",
+			name, a.vg.Name, name, checking, name)
 		return
 	case lv.Health == lvm.Failed:
 		a.tell(Failed, "thin pool %s has failed: its volumes return errors. Look for errors of its disks in the kernel's log; "+
-			"then `lvchange -an %s` and `lvconvert --repair %s`", name, name, name)
+			"then, without pods and the agent, `vgchange -an %s`, `lvconvert --repair %s` and `%s %s`", name, a.vg.Name, name, checking, name)
 		return
 	case lv.Health == lvm.MetadataReadOnly:
 		a.tell(ReadOnly, "thin pool %s cannot be written, as its metadata is full or was damaged. It is extended if there is room; `lvs -a %s` tells more", name, a.vg.Name)

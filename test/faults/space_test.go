@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +134,86 @@ func TestFault21FullPoolRefusesReturnsErrorsAndRecovers(t *testing.T) {
 	}
 }
 
+// The metadata's disk fails in the middle of a commit: all of it but the superblock, in which the kernel notes that.
+func TestFault22PoolThatNeedsACheckIsToldAndLeftAlone(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	adopt(t, 200*lvm.MiB, disk)
+	o := nodetest.Options{Config: adopted("0%"), Dir: t.TempDir()}
+	agent := nodetest.Start(t, o)
+	v := agent.Create(t, nodetest.Request("v", "", 64*lvm.MiB))
+	sum := nodetest.Write(t, agent.Mount(t, v, ""), 8*lvm.MiB)
+	table := dmsetup(t, "table", "old-pool_tmeta")
+	var start, length, major, minor, offset uint64
+	if _, err := fmt.Sscanf(table, "%d %d linear %d:%d %d", &start, &length, &major, &minor, &offset); err != nil {
+		t.Fatalf("%q: %v", table, err)
+	}
+	const superblock = 8 // sectors
+	if out, err := exec.Command("modprobe", "dm-flakey").CombinedOutput(); err != nil {
+		t.Skipf("needs dm-flakey: %v: %s", err, out)
+	}
+	broken := fmt.Sprintf("0 %d linear %d:%d %d\n%d %d flakey %d:%d %d 0 3600 1 error_writes\n",
+		superblock, major, minor, offset, superblock, length-superblock, major, minor, offset+superblock)
+	load := func(table string) {
+		t.Helper()
+		dmsetup(t, "load", "old-pool_tmeta", "--table", table)
+		dmsetup(t, "suspend", "--nolockfs", "--noflush", "old-pool_tmeta")
+		dmsetup(t, "resume", "old-pool_tmeta")
+	}
+	load(broken)
+	f, err := os.OpenFile(agent.Target(v), os.O_WRONLY|unix.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(make([]byte, lvm.MiB), int64(32*lvm.MiB))
+	f.Close()
+	if err == nil {
+		t.Error("what was written without metadata was acknowledged")
+	}
+	load(table)
+	message := told(t, agent, "PoolNeedsCheck", "lvconvert --repair old/pool")
+	_, err = agent.Controller().CreateVolume(context.Background(), nodetest.Request("w", "", 64*lvm.MiB))
+	if status.Code(err) != codes.ResourceExhausted && status.Code(err) != codes.Unavailable {
+		t.Errorf("a volume in a pool that must be checked: %v", err)
+	}
+	if got := nodetest.Checksum(t, agent.Target(v), 8*lvm.MiB); got != sum {
+		t.Error("what was there cannot be read as it was")
+	}
+
+	// As the operator is told.
+	agent.Unmount(t, v)
+	agent.Stop()
+	for _, command := range commands(message)[:3] {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+	}
+	agent = nodetest.Start(t, o)
+	well(t, agent)
+	if got := nodetest.Checksum(t, agent.Mount(t, v, ""), 8*lvm.MiB); got != sum {
+		t.Error("after the repair the contents are not what they were")
+	}
+	agent.Unmount(t, v)
+}
+
+// commands are what a message has in backquotes.
+func commands(message string) (all []string) {
+	for i, part := range strings.Split(message, "`") {
+		if i%2 == 1 {
+			all = append(all, part)
+		}
+	}
+	return all
+}
+
+func dmsetup(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("dmsetup", append(args, "--noudevsync")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("dmsetup %q: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
 // Deleted files give their space back before a pool is full.
 func TestNearlyFullPoolIsTrimmed(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
@@ -167,15 +248,15 @@ func TestNearlyFullPoolIsTrimmed(t *testing.T) {
 	}
 }
 
-// told waits until the operator is told of a condition.
-func told(t *testing.T, a nodetest.Agent, kind, part string) {
+// told waits until the operator is told of a condition, and returns what.
+func told(t *testing.T, a nodetest.Agent, kind, part string) string {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		pools, err := a.Admin.Pools(context.Background())
 		for _, p := range pools {
 			for _, c := range p.Conditions {
 				if c.Kind == kind && strings.Contains(c.Message, part) {
-					return
+					return c.Message
 				}
 			}
 		}
