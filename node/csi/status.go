@@ -52,6 +52,7 @@ var codeOf = []struct {
 	{filesystem.ErrNotMounted, codes.FailedPrecondition},
 	{filesystem.ErrReadOnly, codes.AlreadyExists}, // published at the same target, and otherwise (CSI spec, "NodePublishVolume")
 	{unix.EIO, codes.Unavailable},
+	{unix.ENOSPC, codes.ResourceExhausted}, // where the agent keeps its own files
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{context.Canceled, codes.Canceled},
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -278,4 +279,95 @@ func well(t *testing.T, a nodetest.Agent) {
 			t.Fatalf("not well again: %+v, error %v", pools, err)
 		}
 	}
+}
+
+func TestFault23FullMetadataAreaRefusesAndLosesNothing(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	if out, err := exec.Command("lvm", "vgcreate", "--dataalignment", "8k", "--metadatasize", "36k", "old", disk).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	l := lvm.New(lvm.Options{})
+	l.SetDevices([]string{disk})
+	err := l.CreatePool(lvm.CreatePool{VG: "old", Name: "pool", Size: 200 * lvm.MiB, MetadataSize: 4 * lvm.MiB})
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := nodetest.Start(t, nodetest.Options{Config: adopted("0%")})
+	made := 0
+	for ; made < 100; made++ {
+		_, err = agent.Controller().CreateVolume(context.Background(), nodetest.Request(fmt.Sprint("v", made), "", 4*lvm.MiB))
+		if err != nil {
+			break
+		}
+	}
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(status.Convert(err).Message(), "metadata") {
+		t.Errorf("after %d volumes: %v", made, err)
+	}
+	volumes := named(group(t, "old", disk), "v")
+	volumes = slices.DeleteFunc(volumes, func(name string) bool { return strings.HasPrefix(name, "lvol") })
+	if made < 5 || len(volumes) != made {
+		t.Errorf("%d volumes were made, LVM has %q", made, volumes)
+	}
+	if p, err := agent.Admin.Pools(context.Background()); err != nil || len(p) != 1 || !strings.Contains(p[0].Problem, "metadata area of volume group old is full") {
+		t.Errorf("the operator is told %+v, error %v", p, err)
+	}
+	for i := range made { // what gives room is not refused
+		agent.Delete(t, &csi.Volume{VolumeId: fmt.Sprintf("%s/v%d", nodetest.NodeID, i)})
+	}
+	well(t, agent)
+	agent.Create(t, nodetest.Request("again", "", 4*lvm.MiB))
+}
+
+// The agent's own files are on a disk that is full.
+func TestFault23FullStateDirectoryRefusesAndLosesNothing(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", state, "tmpfs", 0, "size=256k,nr_inodes=64"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(state, unix.MNT_DETACH) })
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: dir})
+	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), 4*lvm.MiB)
+	backup := filepath.Join(state, "backup", "loam-thin")
+	before, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(state, "filler")
+	if _, err := writeSynced(filler, lvm.MiB); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("the directory is not full: %v", err)
+	}
+	var fillers []string
+	for err = nil; err == nil; {
+		name := fmt.Sprint(filler, len(fillers))
+		if err = os.WriteFile(name, nil, 0o600); err == nil {
+			fillers = append(fillers, name)
+		}
+	}
+	// Where no intent can be noted, nothing is formatted.
+	_, err = agent.Controller().CreateVolume(context.Background(), nodetest.Request("w", "ext4", 64*lvm.MiB))
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("CreateVolume: %v", err)
+	}
+	agent.Expand(t, v, 128*lvm.MiB) // needs none
+	if got := nodetest.Checksum(t, nodetest.File(agent.Target(v), "ext4"), 4*lvm.MiB); got != sum {
+		t.Error("the contents changed")
+	}
+	if now, err := os.ReadFile(backup); err != nil || len(now) < len(before)/2 {
+		t.Errorf("the copy of the metadata was truncated to %d bytes: %v", len(now), err)
+	}
+	told(t, agent, "MetadataNotBackedUp", "no copy")
+	for _, name := range append(fillers, filler) {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	agent.Delete(t, agent.Create(t, nodetest.Request("w", "ext4", 64*lvm.MiB)))
+	well(t, agent)
+	agent.Unmount(t, v)
 }
