@@ -77,7 +77,7 @@ func Place(pools []config.Pool, report lvm.Report, want Range, least lvm.Bytes) 
 	for _, p := range pools {
 		vg, ok := report.VolumeGroup(p.VolumeGroup)
 		if !ok {
-			err = fmt.Errorf("pool %s: %w: volume group %s does not exist", p.Name, ErrNoRoom, p.VolumeGroup)
+			err = fmt.Errorf("pool %s: %w: volume group %s is not there, or not to be used: `loam pool list` on the node says why", p.Name, ErrNoRoom, p.VolumeGroup)
 			continue
 		}
 		room := Space(p, vg)

@@ -338,3 +338,97 @@ func TestFault28PhysicalVolumeInsideATenantsVolumeIsIgnored(t *testing.T) {
 	}
 	agent.Create(t, nodetest.Request("another", "", 8*lvm.MiB))
 }
+
+// What is not ours any more, or not whole, is left as it is, with the reason, and the other pools go on.
+func TestFault13GroupsThatAreNotOursToTouchAreLeftAlone(t *testing.T) {
+	long(t)
+	disks := lvmtest.RequireDisks(t, 3)
+	run := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("lvm", args...).CombinedOutput(); err != nil {
+			t.Fatalf("lvm %q: %v: %s", args, err, out)
+		}
+	}
+	for _, c := range []struct {
+		name, reason string
+		damage, mend func(t *testing.T)
+	}{
+		{"exported", "exported", func(*testing.T) { run("vgexport", "loam-p") }, func(*testing.T) { run("vgimport", "loam-p") }},
+		{
+			"of another host", "other-host", func(*testing.T) { run("vgchange", "--yes", "--systemid", "other-host", "loam-p") },
+			func(*testing.T) {
+				run("vgchange", "--yes", "--config", `global{system_id_source="lvmlocal"} local{system_id="other-host"}`, "--systemid", "", "loam-p")
+			},
+		},
+		{
+			"missing disk", "misses 1 of its 2", func(t *testing.T) { invert(t, disks[1]) }, func(t *testing.T) { invert(t, disks[1]) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := nodetest.Options{Dir: t.TempDir(), Config: fmt.Sprintf(`pools:
+- {name: p, volumeGroup: loam-p, devices: {paths: [%s, %s]}}
+- {name: other, volumeGroup: loam-other, devices: {paths: [%s]}}
+`, disks[0], disks[1], disks[2])}
+			agent := nodetest.Start(t, o)
+			req := nodetest.Request("v", "ext4", 64*lvm.MiB)
+			req.Parameters = map[string]string{"pool": "p"}
+			v := agent.Create(t, req)
+			sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
+			agent.Unmount(t, v)
+			agent.Stop()
+			run("vgchange", "-an", "loam-p")
+			c.damage(t)
+			before := digest(t, disks[0])
+
+			agent = nodetest.Start(t, o)
+			pools, err := agent.Admin.Pools(context.Background())
+			if err != nil || pools[0].Ready || !strings.Contains(pools[0].Problem, c.reason) || !pools[1].Ready {
+				t.Errorf("the operator is told %+v, error %v", pools, err)
+			}
+			req.Name = "w"
+			if _, err := agent.Controller().CreateVolume(context.Background(), req); status.Code(err) != codes.ResourceExhausted && status.Code(err) != codes.Unavailable {
+				t.Errorf("a volume in such a pool: %v", err)
+			}
+			req.Parameters = map[string]string{"pool": "other"}
+			agent.Delete(t, agent.Create(t, req))
+			agent.Stop()
+			if after := digest(t, disks[0]); after != before {
+				t.Errorf("the disk was written to: %v, %v", before, after)
+			}
+
+			c.mend(t)
+			agent = nodetest.Start(t, o)
+			if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB); got != sum {
+				t.Error("once mended, the contents are not what they were")
+			}
+			agent.Unmount(t, v)
+			agent.Delete(t, v)
+			agent.Stop()
+			run("vgremove", "--yes", "--force", "loam-p", "loam-other")
+			run("pvremove", disks[0], disks[1], disks[2])
+			for _, d := range disks {
+				blank(t, d)
+			}
+		})
+	}
+}
+
+// invert makes the label of a physical volume unrecognisable; done twice, it is as it was.
+func invert(t *testing.T, disk string) {
+	t.Helper()
+	f, err := os.OpenFile(disk, os.O_RDWR|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	head := make([]byte, 4*lvm.KiB)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range head {
+		head[i] = ^head[i]
+	}
+	if _, err := f.WriteAt(head, 0); err != nil {
+		t.Fatal(err)
+	}
+}

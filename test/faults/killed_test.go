@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
@@ -167,4 +170,40 @@ func mountsAt(t *testing.T, path string) int {
 		t.Fatal(err)
 	}
 	return strings.Count(string(data), " "+path+" ")
+}
+
+func TestFault9RebootBetweenStageAndPublishIsNotPapered(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir()}
+	agent := nodetest.Start(t, o)
+	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
+	agent.Unmount(t, v)
+	agent.Stage(t, v, "ext4")
+	agent.Stop()
+	if err := unix.Unmount(agent.Staging(v), 0); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Deactivate(t, disk, "loam-thin")
+
+	agent = nodetest.Start(t, o)
+	_, err := agent.Node().NodePublishVolume(context.Background(), &csi.NodePublishVolumeRequest{
+		VolumeId: v.GetVolumeId(), StagingTargetPath: agent.Staging(v), TargetPath: agent.Target(v),
+		VolumeCapability: nodetest.Capability("ext4"), VolumeContext: v.GetVolumeContext(),
+	})
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("published from a folder of the root file system: %v", err)
+	}
+	if n := mountsAt(t, agent.Target(v)); n != 0 {
+		t.Errorf("%d mounts at the target", n)
+	}
+	for _, folder := range []string{agent.Staging(v), agent.Target(v)} {
+		if files, err := os.ReadDir(folder); err == nil && len(files) > 0 {
+			t.Errorf("%s of the root file system has %v", folder, files)
+		}
+	}
+	if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB); got != sum {
+		t.Error("staged again, the contents are not what they were")
+	}
+	agent.Unmount(t, v)
 }
