@@ -51,10 +51,10 @@ func engineAt(t *testing.T, n int) {
 	const single = 5
 	each := timed(1, func() {
 		for _, name := range names[:single] {
-			run(t, "lvm", "lvchange", "--devices", disk, "-ay", "figures/"+name)
+			run(t, "lvchange", "--devices", disk, "-ay", "figures/"+name)
 		}
 	}) * time.Duration(len(names)) / single
-	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+	run(t, "vgchange", "--devices", disk, "-an", "figures")
 	all := timed(1, func() { must(t, l.Activate("figures", names...)) })
 
 	tries := max(2, 200/n)
@@ -70,11 +70,11 @@ func engineAt(t *testing.T, n int) {
 		_, err := fresh.Report(context.Background())
 		must(t, err)
 	})
-	size := lvm.Bytes(128 * lvm.MiB)
+	size := 128 * lvm.MiB
 	ours := stall(t, names[1], func() { must(t, l.Extend("figures", names[0], size)) })
-	plain := stall(t, names[1], func() { run(t, "lvm", "lvextend", "--devices", disk, "--size", "192m", "figures/"+names[0]) })
+	plain := stall(t, names[1], func() { run(t, "lvextend", "--devices", disk, "--size", "192m", "figures/"+names[0]) })
 	fmt.Printf("  %7d  %22s  %22s  %26s  %22s\n", n, beside(unchanged, asked), beside(first, asked), beside(ours, plain), beside(all, each))
-	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+	run(t, "vgchange", "--devices", disk, "-an", "figures")
 }
 
 func beside(ours, theirs time.Duration) string {
@@ -107,14 +107,14 @@ func populate(t *testing.T, disk string, n int) *lvm.LVM {
 	must(t, l.CreateGroup(lvm.CreateGroup{Name: "figures", Devices: []string{disk}, MetadataSize: 16 * lvm.MiB}))
 	must(t, l.CreatePool(lvm.CreatePool{VG: "figures", Name: "pool", Size: 2 * lvm.GiB, MetadataSize: 32 * lvm.MiB}))
 	must(t, l.CreateThin(lvm.CreateThin{VG: "figures", Pool: "pool", Name: "v00000", Size: 64 * lvm.MiB, Tags: []string{"figures"}}))
-	run(t, "lvm", "vgchange", "--devices", disk, "-an", "figures")
+	run(t, "vgchange", "--devices", disk, "-an", "figures")
 	lvmtest.Multiply(t, disk, "figures", "pool", n)
 	return l
 }
 
 func empty(t *testing.T, disk string) {
 	t.Helper()
-	run(t, "lvm", "vgremove", "--devices", disk, "--yes", "--force", "-qq", "figures")
+	run(t, "vgremove", "--devices", disk, "--yes", "--force", "-qq", "figures")
 }
 
 // stall is the longest that a write to a volume takes while something is done.
@@ -147,10 +147,10 @@ func stall(t *testing.T, neighbour string, do func()) time.Duration {
 	return slices.Max(took)
 }
 
-func run(t *testing.T, name string, args ...string) {
+func run(t *testing.T, args ...string) {
 	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	if out, err := exec.Command("lvm", args...).CombinedOutput(); err != nil {
+		t.Fatalf("lvm %q: %v: %s", args, err, out)
 	}
 }
 
