@@ -2,13 +2,16 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -76,13 +79,13 @@ func (m mapped) sectorsWritten(t *testing.T) string {
 }
 
 // tryStage is Stage that may fail.
-func tryStage(t *testing.T, agent nodetest.Agent, v *csi.Volume, fs string) error {
+func tryStage(t *testing.T, agent nodetest.Agent, v *csi.Volume, kind string) error {
 	t.Helper()
-	if err := os.MkdirAll(agent.Staging(v), 0o755); err != nil {
+	if err := os.MkdirAll(agent.Staging(v), 0o755); err != nil && !errors.Is(err, os.ErrExist) { // an xfs that failed answers no stat(2)
 		t.Fatal(err)
 	}
 	_, err := agent.Node().NodeStageVolume(context.Background(), &csi.NodeStageVolumeRequest{
-		VolumeId: v.GetVolumeId(), StagingTargetPath: agent.Staging(v), VolumeCapability: nodetest.Capability(fs), VolumeContext: v.GetVolumeContext(),
+		VolumeId: v.GetVolumeId(), StagingTargetPath: agent.Staging(v), VolumeCapability: nodetest.Capability(kind), VolumeContext: v.GetVolumeContext(),
 	})
 	return err
 }
@@ -206,4 +209,62 @@ func holdsGarbage(t *testing.T, device string, offset int64) bool {
 		t.Fatal(err)
 	}
 	return string(b) == garbage
+}
+
+func TestFault18FileSystemThatStoppedIsReportedAndLeftSo(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thick", disk)})
+	defer neighbour(t, agent)()
+	for fs, repair := range map[string][]string{"ext4": {"e2fsck", "-fy"}, "xfs": {"xfs_repair"}} {
+		v := agent.Create(t, nodetest.Request(fs, fs, 320*lvm.MiB))
+		file := nodetest.File(agent.Mount(t, v, fs), fs)
+		sum := nodetest.Write(t, file, lvm.MiB)
+		if h := healthOf(t, agent, v); h != "" {
+			t.Errorf("%s: a healthy volume is %q", fs, h)
+		}
+		device := mappedAs(t, "loam--thick-"+fs)
+		device.become(t, strings.Replace(device.was, "linear", "flakey", 1)+" 0 3600 1 error_writes") // never well, for an hour
+		for i := range 3 {                                                                            // one failure of its journal is noticed at the next change
+			_ = os.WriteFile(file+strconv.Itoa(i), []byte("x"), 0o600)
+			unix.Sync()
+		}
+		agent.Delete(t, agent.Create(t, nodetest.Request("other", "ext4", 16*lvm.MiB))) // others are served; and pools are looked at
+		told(t, agent, "FileSystemFailed", fs+" of volume "+fs)
+		if h := healthOf(t, agent, v); !strings.Contains(h, "has found errors") {
+			t.Errorf("%s: its health is %q", fs, h)
+		}
+		device.become(t, device.was)
+		if err := tryStage(t, agent, v, fs); err != nil && status.Code(err) != codes.Unavailable { // the kubelet asks again
+			t.Errorf("%s: staging again: %v", fs, err)
+		}
+		if err := os.WriteFile(file+"4", []byte("x"), 0o600); err == nil {
+			t.Errorf("%s: it takes writes again, and nobody has looked at it", fs)
+		}
+		agent.Unmount(t, v)
+		var out []byte
+		var err error
+		for range 2 { // e2fsck is told of a write that failed before
+			out, err = exec.Command(repair[0], append(repair[1:], "/dev/mapper/"+device.name)...).CombinedOutput()
+		}
+		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, fs), fs), lvm.MiB); got != sum {
+			t.Errorf("%s: a file changed; the repair ended with %v: %s", fs, err, out)
+		}
+		well(t, agent)
+		agent.Unmount(t, v)
+	}
+}
+
+func healthOf(t *testing.T, agent nodetest.Agent, v *csi.Volume) string {
+	t.Helper()
+	all, err := agent.Admin.Volumes(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if one.ID == v.GetVolumeId() {
+			return one.Health
+		}
+	}
+	t.Fatalf("%s is not among the volumes", v.GetVolumeId())
+	return ""
 }
