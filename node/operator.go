@@ -151,6 +151,9 @@ func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
 	mounts, err := filesystem.MountsOf(device.Major, device.Minor)
 	for _, m := range mounts {
 		a.Mounts = append(a.Mounts, m.Target)
+		if failed, err := m.Failed(); err == nil && failed && a.Health == "" {
+			a.Health = "its file system has found errors and may take no more writes"
+		}
 	}
 	return a, err
 }

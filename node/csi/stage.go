@@ -90,6 +90,9 @@ func (d *Driver) mount(ctx context.Context, v live, want use) error {
 		return err
 	}
 	if found.Type != v.Record.FS {
+		if words := filesystem.Check(ctx, v.device.Path, want.how.fs); words != nil { // so corrupt that nothing else knows it
+			return fmt.Errorf("volume %s: %w", want.id, words)
+		}
 		return refuse(codes.FailedPrecondition, "volume %s should hold %s and holds %v; it is not formatted here, as that could destroy data", want.id, v.Record.FS, found)
 	}
 	err = d.Mounter.Stage(filesystem.StageRequest{

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/loam-storage/loam/lvm"
 )
 
 // Failed says whether a mounted file system of ours has found errors, since when ext4 takes no writes and xfs does not
@@ -33,6 +35,27 @@ func (m Mount) Failed() (bool, error) {
 		return false, err
 	}
 	return false, nil
+}
+
+// Failing are those of the devices on which a mounted file system has failed; see Mount.Failed. One that does not tell counts
+// as well: its device or mount may just be going away.
+func Failing(devices []lvm.Device) ([]lvm.Device, error) {
+	all, err := mounts()
+	if err != nil {
+		return nil, err
+	}
+	mounted := map[uint64]Mount{}
+	for _, m := range all {
+		mounted[unix.Mkdev(m.Major, m.Minor)] = m
+	}
+	return slices.DeleteFunc(slices.Clone(devices), func(d lvm.Device) bool {
+		m, ok := mounted[unix.Mkdev(d.Major, d.Minor)]
+		if !ok {
+			return true
+		}
+		failed, err := m.Failed()
+		return err != nil || !failed
+	}), nil
 }
 
 // hasErrors reads ext4's count of errors (kernel, Documentation/ABI/testing/sysfs-fs-ext4), which is by the device's name.

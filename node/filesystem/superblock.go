@@ -23,6 +23,10 @@ type superblock struct {
 	faulty   bool   // ext4 noted errors in itself, which only a checker may clear
 	block    lvm.Bytes
 	size     lvm.Bytes // 0 when it cannot be
+
+	// Of xfs only:
+	group       lvm.Bytes // by which its allocation groups are apart
+	log, logEnd lvm.Bytes // where its log begins and has ended
 }
 
 // readSuperblock reads the superblock of a file system that is not mounted, past the page cache.
@@ -104,6 +108,10 @@ func parseXFS(b []byte) superblock {
 		block: lvm.Bytes(be.Uint32(b[4:])),
 	}
 	s.size = product(be.Uint64(b[8:]), s.block)
+	s.group = product(uint64(be.Uint32(b[84:])), s.block)
+	start, shift := be.Uint64(b[48:]), b[124]&63 // a number of a group, and of a block in it
+	s.log = product(start>>shift, s.group) + product(start&(1<<shift-1), s.block)
+	s.logEnd = s.log + product(uint64(be.Uint32(b[96:])), s.block)
 	sector := int(be.Uint16(b[102:]))
 	if be.Uint16(b[100:])&0xf == 5 {
 		table := crc32.MakeTable(crc32.Castagnoli)

@@ -25,6 +25,7 @@ const (
 	NotExtended             Kind = "PoolNotExtended"
 	Unsettled               Kind = "PoolUnsettled"
 	NotBackedUp             Kind = "MetadataNotBackedUp"
+	FileSystemFailed        Kind = "FileSystemFailed"
 )
 
 // Condition is something about a pool that a person should know.

@@ -20,6 +20,9 @@ var ErrUnreadable = errors.New("unreadable")
 // end included.
 const ends = lvm.MiB
 
+// reach is how far from either end blkid looks for marks: a LUKS header may be at 4 MiB (libblkid/src/superblocks/luks.c).
+const reach = 4*lvm.MiB + 4*lvm.KiB
+
 // Signature is what was found on a device.
 type Signature struct {
 	Blank          bool   // head and tail were read and hold nothing but zeroes
@@ -70,7 +73,26 @@ func Read(ctx context.Context, path string) (Signature, error) {
 		s.PartitionTable, known = "gpt", true
 	}
 	s.Blank = !known && s.DataAt < 0
-	return s, nil
+	if !known {
+		err = readable(path) // or blkid may have found nothing because it could not read
+	}
+	return s, err
+}
+
+// readable says whether all that blkid looks at can be read. Errors: ErrUnreadable.
+func readable(path string) error {
+	d, err := device.Open(path)
+	if err == nil {
+		defer d.Close()
+		_, err = d.Read(0, reach)
+	}
+	if err == nil {
+		_, err = d.Read(d.Size-reach, d.Size)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", path, ErrUnreadable, err)
+	}
+	return nil
 }
 
 // content is what a device holds at both ends, which are the same bytes where it is small.

@@ -1,0 +1,270 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/nodetest"
+)
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// mapped is a device of device-mapper of which a test changes the table while it is in use.
+type mapped struct {
+	name string
+	was  string // its table as it should be
+}
+
+func mappedAs(t *testing.T, name string) mapped {
+	t.Helper()
+	return mapped{name, run(t, "dmsetup", "table", name)}
+}
+
+// become gives a device another table, a line for each target. What is on its way to it meets the new one.
+func (m mapped) become(t *testing.T, table ...string) {
+	t.Helper()
+	run(t, "dmsetup", "--noudevsync", "suspend", "--nolockfs", "--noflush", m.name)
+	load := exec.Command("dmsetup", "load", m.name)
+	load.Stdin = strings.NewReader(strings.Join(table, "\n") + "\n")
+	out, err := load.CombinedOutput()
+	run(t, "dmsetup", "--noudevsync", "resume", m.name)
+	if err != nil {
+		t.Fatalf("loading %q: %v: %s", table, err, out)
+	}
+}
+
+// part is a line of a table: some of the sectors as they should be.
+func (m mapped) part(t *testing.T, from, to int64) string {
+	t.Helper()
+	var length, offset int64
+	var device string
+	if _, err := fmt.Sscanf(m.was, "0 %d linear %s %d", &length, &device, &offset); err != nil {
+		t.Fatalf("%s is not one linear target: %q", m.name, m.was)
+	}
+	return fmt.Sprintf("%d %d linear %s %d", from, to-from, device, offset+from)
+}
+
+// broken is a line of a table: sectors that can be neither read nor written.
+func broken(from, to int64) string { return fmt.Sprintf("%d %d error", from, to-from) }
+
+// sectorsWritten is how many sectors were ever to be written to a device (kernel, Documentation/block/stat.rst).
+func (m mapped) sectorsWritten(t *testing.T) string {
+	t.Helper()
+	minor := run(t, "dmsetup", "info", "--columns", "--noheadings", "--options", "minor", m.name)
+	stat, err := os.ReadFile("/sys/class/block/dm-" + minor + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(stat))[6]
+}
+
+// tryStage is Stage that may fail.
+func tryStage(t *testing.T, agent nodetest.Agent, v *csi.Volume, kind string) error {
+	t.Helper()
+	if err := os.MkdirAll(agent.Staging(v), 0o755); err != nil && !errors.Is(err, os.ErrExist) { // an xfs that failed answers no stat(2)
+		t.Fatal(err)
+	}
+	_, err := agent.Node().NodeStageVolume(context.Background(), &csi.NodeStageVolumeRequest{
+		VolumeId: v.GetVolumeId(), StagingTargetPath: agent.Staging(v), VolumeCapability: nodetest.Capability(kind), VolumeContext: v.GetVolumeContext(),
+	})
+	return err
+}
+
+// neighbour is a volume that a test leaves alone; the function that it returns says whether its contents did not change.
+func neighbour(t *testing.T, agent nodetest.Agent) (unchanged func()) {
+	t.Helper()
+	v := agent.Create(t, nodetest.Request("neighbour", "", 8*lvm.MiB))
+	sum := nodetest.Write(t, agent.Mount(t, v, ""), 8*lvm.MiB)
+	return func() {
+		t.Helper()
+		if got := nodetest.Checksum(t, agent.Target(v), 8*lvm.MiB); got != sum {
+			t.Error("a neighbour's contents changed")
+		}
+		agent.Unmount(t, v)
+	}
+}
+
+func TestFault15UnreadableVolumeIsUnavailableAndNotWrittenTo(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thick", disk)})
+	defer neighbour(t, agent)()
+	const size, mib = 320 * lvm.MiB, int64(lvm.MiB / lvm.Sector)
+	const end = 320 * mib
+	for _, fs := range []string{"ext4", "xfs"} {
+		v := agent.Create(t, nodetest.Request(fs, fs, size))
+		sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, fs), fs), lvm.MiB)
+		agent.Unmount(t, v)
+		device := mappedAs(t, "loam--thick-"+fs)
+		for _, c := range []struct {
+			unreadable string
+			table      []string
+			create     codes.Code // what a late retry of CreateVolume is told
+		}{
+			{"all of it", []string{broken(0, end)}, codes.Unavailable},
+			{"its superblock", []string{broken(0, 8), device.part(t, 8, end)}, codes.Unavailable},
+			{"what only blkid reads", []string{device.part(t, 0, mib), broken(mib, end-mib), device.part(t, end-mib, end)}, codes.OK},
+			{"its journal", []string{device.part(t, 0, 8*mib), broken(8*mib, end-8*mib), device.part(t, end-8*mib, end)}, codes.OK},
+		} {
+			before := device.sectorsWritten(t)
+			device.become(t, c.table...)
+			if err := tryStage(t, agent, v, fs); status.Code(err) != codes.Unavailable {
+				t.Errorf("staging %s, of which %s cannot be read: %v; want UNAVAILABLE", fs, c.unreadable, err)
+			}
+			_, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request(fs, fs, size))
+			if status.Code(err) != c.create {
+				t.Errorf("creating %s again, of which %s cannot be read: %v; want %v", fs, c.unreadable, err, c.create)
+			}
+			if after := device.sectorsWritten(t); after != before {
+				t.Errorf("%s, of which %s cannot be read: %s sectors were written, before %s", fs, c.unreadable, after, before)
+			}
+			device.become(t, device.was)
+		}
+		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, fs), fs), lvm.MiB); got != sum {
+			t.Errorf("%s: a file changed", fs)
+		}
+		agent.Unmount(t, v)
+	}
+}
+
+func TestFault19CorruptFileSystemIsReportedAndNotRepaired(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
+	defer neighbour(t, agent)()
+	for _, c := range []struct {
+		fs     string
+		offset int64 // of what is overwritten
+		words  string
+		repair []string
+	}{
+		{"ext4", 4096, "e2fsck says: ", []string{"e2fsck", "-fy"}},      // group descriptors
+		{"xfs", 108, "xfs_repair says: ", []string{"xfs_repair", "-L"}}, // superblock
+		{"xfs", 512, "xfs_repair says: ", []string{"xfs_repair", "-L"}}, // first group's free space
+	} {
+		v := agent.Create(t, nodetest.Request("v", c.fs, 320*lvm.MiB))
+		sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, c.fs), c.fs), lvm.MiB)
+		agent.Unmount(t, v)
+		device := mappedAs(t, "loam--thin-v")
+		spoil(t, "/dev/mapper/"+device.name, c.offset)
+		err := tryStage(t, agent, v, c.fs)
+		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("staging %s with garbage at byte %d: %v; want INTERNAL with what its checker says", c.fs, c.offset, err)
+		}
+		if !holdsGarbage(t, "/dev/mapper/"+device.name, c.offset) {
+			t.Errorf("%s with garbage at byte %d was repaired", c.fs, c.offset)
+		}
+		out, err := exec.Command(c.repair[0], c.repair[1], "/dev/mapper/"+device.name).CombinedOutput() // as a person would; it ends with 1
+		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, c.fs), c.fs), lvm.MiB); got != sum {
+			t.Errorf("%s: a file changed; the repair ended with %v: %s", c.fs, err, out)
+		}
+		agent.Unmount(t, v)
+		agent.Delete(t, v)
+	}
+}
+
+const garbage = "garbage!garbage!"
+
+// spoil puts garbage on a device.
+func spoil(t *testing.T, device string, offset int64) {
+	t.Helper()
+	f, err := os.OpenFile(device, os.O_WRONLY|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte(garbage), offset); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holdsGarbage(t *testing.T, device string, offset int64) bool {
+	t.Helper()
+	run(t, "blockdev", "--flushbufs", device)
+	f, err := os.Open(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, len(garbage))
+	if _, err := f.ReadAt(b, offset); err != nil {
+		t.Fatal(err)
+	}
+	return string(b) == garbage
+}
+
+func TestFault18FileSystemThatStoppedIsReportedAndLeftSo(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thick", disk)})
+	defer neighbour(t, agent)()
+	for fs, repair := range map[string][]string{"ext4": {"e2fsck", "-fy"}, "xfs": {"xfs_repair"}} {
+		v := agent.Create(t, nodetest.Request(fs, fs, 320*lvm.MiB))
+		file := nodetest.File(agent.Mount(t, v, fs), fs)
+		sum := nodetest.Write(t, file, lvm.MiB)
+		if h := healthOf(t, agent, v); h != "" {
+			t.Errorf("%s: a healthy volume is %q", fs, h)
+		}
+		device := mappedAs(t, "loam--thick-"+fs)
+		device.become(t, strings.Replace(device.was, "linear", "flakey", 1)+" 0 3600 1 error_writes") // never well, for an hour
+		for i := range 3 {                                                                            // one failure of its journal is noticed at the next change
+			_ = os.WriteFile(file+strconv.Itoa(i), []byte("x"), 0o600)
+			unix.Sync()
+		}
+		agent.Delete(t, agent.Create(t, nodetest.Request("other", "ext4", 16*lvm.MiB))) // others are served; and pools are looked at
+		told(t, agent, "FileSystemFailed", fs+" of volume "+fs)
+		if h := healthOf(t, agent, v); !strings.Contains(h, "has found errors") {
+			t.Errorf("%s: its health is %q", fs, h)
+		}
+		device.become(t, device.was)
+		if err := tryStage(t, agent, v, fs); err != nil && status.Code(err) != codes.Unavailable { // the kubelet asks again
+			t.Errorf("%s: staging again: %v", fs, err)
+		}
+		if err := os.WriteFile(file+"4", []byte("x"), 0o600); err == nil {
+			t.Errorf("%s: it takes writes again, and nobody has looked at it", fs)
+		}
+		agent.Unmount(t, v)
+		var out []byte
+		var err error
+		for range 2 { // e2fsck is told of a write that failed before
+			out, err = exec.Command(repair[0], append(repair[1:], "/dev/mapper/"+device.name)...).CombinedOutput()
+		}
+		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, v, fs), fs), lvm.MiB); got != sum {
+			t.Errorf("%s: a file changed; the repair ended with %v: %s", fs, err, out)
+		}
+		well(t, agent)
+		agent.Unmount(t, v)
+	}
+}
+
+func healthOf(t *testing.T, agent nodetest.Agent, v *csi.Volume) string {
+	t.Helper()
+	all, err := agent.Admin.Volumes(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if one.ID == v.GetVolumeId() {
+			return one.Health
+		}
+	}
+	t.Fatalf("%s is not among the volumes", v.GetVolumeId())
+	return ""
+}
