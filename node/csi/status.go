@@ -39,6 +39,7 @@ var codeOf = []struct {
 	{pool.ErrRange, codes.OutOfRange},
 	{pool.ErrNoRoom, codes.ResourceExhausted},
 	{pool.ErrBusy, codes.Aborted},
+	{pool.ErrMissing, codes.Unavailable},
 	{pool.ErrUnknown, codes.InvalidArgument},
 	{signature.ErrUnreadable, codes.Unavailable},
 	{filesystem.ErrCorrupt, codes.Internal},
