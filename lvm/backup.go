@@ -162,8 +162,27 @@ func (l *LVM) Backups(vg string) ([]Backup, error) {
 	return all, nil
 }
 
+// Lost is the group as a report would show it if LVM could see any of its physical volumes: all of them missing.
+func (b Backup) Lost() VolumeGroup {
+	vg := Report{VolumeGroups: []VolumeGroup{b.group}}.clone().VolumeGroups[0]
+	vg.Partial, vg.MissingPVs = true, len(vg.PVs)
+	for i := range vg.PVs {
+		vg.PVs[i].Device, vg.PVs[i].Missing = "[unknown]", true
+	}
+	for i := range vg.LVs {
+		vg.LVs[i].Health = PartialLV
+	}
+	return vg
+}
+
 // LastBackup is the newest copy that there is of a group's metadata.
 func (l *LVM) LastBackup(vg string) (Backup, bool) {
+	if CheckGroup(vg) == nil {
+		b, err := readBackup(filepath.Join(l.options.BackupDir, vg))
+		if err == nil && b.group.Name == vg {
+			return b, true
+		}
+	}
 	all, err := l.Backups(vg)
 	if err != nil || len(all) == 0 {
 		return Backup{}, false

@@ -91,7 +91,7 @@ func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
 	room := pool.Space(p, vg)
 	a.Size, a.Used, a.Promised, a.Available, a.Largest = room.Size, room.Used, room.Promised, room.Available, room.Largest
 	a.DataPercent, a.MetadataPercent = room.DataPercent(), room.MetadataPercent
-	if room.Problem != "" {
+	if lost := vg.MissingPVs > 0 && vg.MissingPVs == len(vg.PVs); room.Problem != "" && !lost { // what to do about a lost one is in its problem
 		a.Problem = room.Problem
 	}
 	a.Ready = a.Problem == ""
@@ -161,6 +161,8 @@ func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
 // healthOf says what is wrong with a volume, as far as LVM knows.
 func healthOf(v pool.Volume) string {
 	switch {
+	case v.LV.Health == lvm.PartialLV:
+		return "a disk that it is on is missing"
 	case v.LV.Suspended:
 		return "suspended: whoever reads or writes it hangs"
 	case !v.LV.Active && !v.IsSnapshot():

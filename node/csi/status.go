@@ -41,6 +41,7 @@ var codeOf = []struct {
 	{pool.ErrNoRoom, codes.ResourceExhausted},
 	{pool.ErrBusy, codes.Aborted},
 	{lvm.ErrLocked, codes.Aborted},
+	{pool.ErrMissing, codes.Unavailable},
 	{pool.ErrUnknown, codes.InvalidArgument},
 	{signature.ErrUnreadable, codes.Unavailable},
 	{filesystem.ErrCorrupt, codes.Internal},

@@ -91,7 +91,11 @@ func (a *assessment) tellLevel(k Kind, level int, format string, args ...any) {
 
 // group looks at what does not depend on the type of the pool.
 func (a *assessment) group() {
-	if a.vg.MissingPVs > 0 {
+	switch {
+	case a.vg.MissingPVs > 0 && a.vg.MissingPVs == len(a.vg.PVs):
+		a.tell(DeviceMissing, "none of the physical volumes of volume group %s is to be seen: its volumes return errors and nothing is changed. "+
+			"Bring the disks back; if they are there and not recognised, see `loam pool restore-metadata %s --dry-run`", a.vg.Name, a.config.Name)
+	case a.vg.MissingPVs > 0:
 		a.tell(DeviceMissing, "volume group %s misses %d of its %d physical volumes: volumes on them are not whole and nothing is changed. "+
 			"Bring the disk back; if it is there and not recognised, see `loam pool restore-metadata %s --dry-run`; if it is lost, `vgreduce --removemissing %s`",
 			a.vg.Name, a.vg.MissingPVs, len(a.vg.PVs), a.config.Name, a.vg.Name)

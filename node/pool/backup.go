@@ -34,6 +34,20 @@ func (p *Pools) PlanRestore(name string) (config.Pool, lvm.Restoration, error) {
 	return named[0], plan, err
 }
 
+// withLost adds to a report the groups of pools that LVM does not see any more, and that held volumes by the last copy of their
+// metadata: that their disks do not answer must not make volumes seem to be deleted. Its caller holds the mutex.
+func (p *Pools) withLost(report lvm.Report) lvm.Report {
+	for _, c := range p.config.Pools {
+		if _, ok := report.VolumeGroup(c.VolumeGroup); ok {
+			continue
+		}
+		if backup, ok := p.lvm.LastBackup(c.VolumeGroup); ok && backup.Volumes > 0 {
+			report.VolumeGroups = append(report.VolumeGroups, backup.Lost())
+		}
+	}
+	return report
+}
+
 // forgotten refuses to make a group anew where there was one with volumes: its disks may look blank because something overwrote
 // their beginnings, and the rest of them be as it was.
 func (p *Pools) forgotten(c config.Pool) error {

@@ -190,6 +190,9 @@ func (p *Pools) bringUp(ctx context.Context, s disk.Survey, c config.Pool, g dis
 		return err
 	}
 	if !ok {
+		if err := p.forgotten(c); err != nil {
+			return err
+		}
 		if s.Labels != nil && !c.Selects(s.Labels) {
 			return fmt.Errorf("%w: it takes disks of nodes with the labels %s", errElsewhere, disk.Selector(c))
 		}
@@ -288,7 +291,7 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.learn(s.Report) {
+	if p.learn(p.withLost(s.Report)) {
 		p.tell()
 	}
 	for name, problem := range problems {

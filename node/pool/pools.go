@@ -21,6 +21,9 @@ import (
 // ErrBusy says that another operation on the same volume group does not end.
 var ErrBusy = errors.New("volume group is busy")
 
+// ErrMissing says that a volume group misses physical volumes, so that LVM changes nothing in it.
+var ErrMissing = errors.New("physical volumes are missing")
+
 // ErrUnknown says that no pool of that name is configured.
 var ErrUnknown = errors.New("no such pool")
 
@@ -171,10 +174,14 @@ func (p *Pools) read(ctx context.Context) (report lvm.Report, news bool, err err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.owned == nil { // the disks were not looked at yet
+		return report, p.learn(report), nil
+	}
 	report.VolumeGroups = slices.DeleteFunc(report.VolumeGroups, func(vg lvm.VolumeGroup) bool {
 		uuid, ours := p.owned[vg.Name]
 		return ours && uuid != vg.UUID // while all disks are looked at, a stranger's may be among them
 	})
+	report = p.withLost(report)
 	return report, p.learn(report), nil
 }
 
@@ -243,6 +250,10 @@ func (p *Pools) Find(ctx context.Context, lv string) (f Found, found bool, err e
 	}
 	f = Found{Volume: v, Report: report, Unlock: unlock}
 	f.VG, _ = report.VolumeGroup(v.Group)
+	if f.VG.MissingPVs > 0 {
+		unlock()
+		return Found{}, false, fmt.Errorf("%s: %w: %d of %d", v.Group, ErrMissing, f.VG.MissingPVs, len(f.VG.PVs))
+	}
 	for _, c := range p.All() {
 		if c.Name == v.Pool {
 			f.Config = c

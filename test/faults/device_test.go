@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
@@ -267,4 +270,129 @@ func healthOf(t *testing.T, agent nodetest.Agent, v *csi.Volume) string {
 	}
 	t.Fatalf("%s is not among the volumes", v.GetVolumeId())
 	return ""
+}
+
+// breakable makes a disk one that a test can break: device-mapper's UUID has a pool take it for the one device of a disk with
+// several paths.
+func breakable(t *testing.T, name, disk string) mapped {
+	t.Helper()
+	m := mapped{name, "0 " + run(t, "blockdev", "--getsz", disk) + " linear " + disk + " 0"}
+	run(t, "dmsetup", "--noudevsync", "create", name, "--uuid", "mpath-"+name, "--table", m.was)
+	run(t, "dmsetup", "mknodes")
+	t.Cleanup(func() { m.become(t, m.was) })
+	return m
+}
+
+func (m mapped) path() string { return "/dev/mapper/" + m.name }
+
+// twoPools is a pool that a test breaks, and one that it does not.
+func twoPools(bad, good mapped) string {
+	return "pools:\n- {name: bad, type: thin, devices: {paths: [" + bad.path() + "]}}\n- {name: good, type: thick, devices: {paths: [" + good.path() + "]}}\n"
+}
+
+func inPool(pool string, req *csi.CreateVolumeRequest) *csi.CreateVolumeRequest {
+	req.Parameters = map[string]string{"pool": pool}
+	return req
+}
+
+func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
+	disks := lvmtest.RequireDisks(t, 2)
+	bad, good := breakable(t, "bad", disks[0]), breakable(t, "good", disks[1])
+	o := nodetest.Options{Config: twoPools(bad, good), Dir: t.TempDir()}
+	agent := nodetest.Start(t, o)
+	lost := agent.Create(t, inPool("bad", nodetest.Request("lost", "ext4", 100*lvm.MiB)))
+	kept := agent.Create(t, inPool("good", nodetest.Request("kept", "ext4", 100*lvm.MiB)))
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, lost, "ext4"), "ext4"), lvm.MiB)
+	unchanged := nodetest.Write(t, nodetest.File(agent.Mount(t, kept, "ext4"), "ext4"), lvm.MiB)
+	lostLoad, keptLoad := startLoad(t, agent.Target(lost)), startLoad(t, agent.Target(kept))
+
+	bad.become(t, strings.Fields(bad.was)[0]+" "+strings.Fields(bad.was)[1]+" error")
+	select {
+	case err := <-lostLoad.failed:
+		if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EROFS) {
+			t.Errorf("writing to what vanished ended with %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("writing to what vanished hangs")
+	}
+	lostLoad.stop()
+	agent.Delete(t, agent.Create(t, inPool("good", nodetest.Request("other", "ext4", 16*lvm.MiB))))
+	told(t, agent, "DeviceMissing", "loam-bad")
+	if h := healthOf(t, agent, lost); !strings.Contains(h, "missing") {
+		t.Errorf("the health of a volume whose disk vanished is %q", h)
+	}
+	if h := healthOf(t, agent, kept); h != "" {
+		t.Errorf("the health of the other is %q", h)
+	}
+	if c := capacityOf(t, agent, "bad"); c != 0 {
+		t.Errorf("a pool whose disk vanished offers %v", c)
+	}
+	if capacityOf(t, agent, "good") == 0 {
+		t.Error("the other pool offers nothing")
+	}
+	_, err := agent.Controller().CreateVolume(context.Background(), inPool("bad", nodetest.Request("w", "ext4", 16*lvm.MiB)))
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a volume in a pool whose disk vanished: %v; want RESOURCE_EXHAUSTED", err)
+	}
+	agent.Unmount(t, lost)
+	if _, err := agent.Controller().DeleteVolume(context.Background(), &csi.DeleteVolumeRequest{VolumeId: lost.GetVolumeId()}); status.Code(err) != codes.Unavailable {
+		t.Errorf("deleting what vanished: %v; want UNAVAILABLE", err)
+	}
+	if err := keptLoad.stop(); err != nil {
+		t.Errorf("writing to the other volume: %v", err)
+	}
+	if got := nodetest.Checksum(t, nodetest.File(agent.Target(kept), "ext4"), lvm.MiB); got != unchanged {
+		t.Error("the other volume's contents changed")
+	}
+	agent.Unmount(t, kept)
+	agent.Stop()
+
+	bad.become(t, bad.was) // the disk is plugged in again, and the node started
+	nodetest.Deactivate(t, bad.path(), "loam-bad")
+	agent = nodetest.Start(t, o)
+	if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, lost, "ext4"), "ext4"), lvm.MiB); got != sum {
+		t.Error("the contents of the volume whose disk came back changed")
+	}
+	agent.Unmount(t, lost)
+}
+
+func capacityOf(t *testing.T, agent nodetest.Agent, pool string) lvm.Bytes {
+	t.Helper()
+	answer, err := agent.Controller().GetCapacity(context.Background(), &csi.GetCapacityRequest{Parameters: map[string]string{"pool": pool}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lvm.Bytes(answer.GetAvailableCapacity())
+}
+
+// load writes to a folder all the time.
+type load struct {
+	failed chan error // the error that ended it
+	stop   func() error
+}
+
+// startLoad begins to write, and returns once something was written.
+func startLoad(t *testing.T, folder string) load {
+	t.Helper()
+	failed, stopping, begun := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	var writer sync.WaitGroup
+	var err error
+	writer.Go(func() {
+		path := filepath.Join(folder, "load")
+		_, err = writeSynced(path, lvm.MiB)
+		close(begun)
+		for err == nil {
+			select {
+			case <-stopping:
+				return
+			case <-time.After(20 * time.Millisecond): // the guest has other things to do
+				_, err = writeSynced(path, lvm.MiB)
+			}
+		}
+		failed <- err
+	})
+	stop := sync.OnceFunc(func() { close(stopping); writer.Wait() })
+	t.Cleanup(stop)
+	<-begun
+	return load{failed, func() error { stop(); return err }}
 }
