@@ -150,6 +150,7 @@ func TestFault15UnreadableVolumeIsUnavailableAndNotWrittenTo(t *testing.T) {
 }
 
 func TestFault19CorruptFileSystemIsReportedAndNotRepaired(t *testing.T) {
+	long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
 	defer neighbour(t, agent)()
@@ -296,6 +297,7 @@ func inPool(pool string, req *csi.CreateVolumeRequest) *csi.CreateVolumeRequest 
 }
 
 func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
+	long(t)
 	disks := lvmtest.RequireDisks(t, 2)
 	bad, good := breakable(t, "bad", disks[0]), breakable(t, "good", disks[1])
 	o := nodetest.Options{Config: twoPools(bad, good), Dir: t.TempDir()}
