@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,9 @@ func (a *app) env(key, fallback string) string { return cmp.Or(a.getenv(key), fa
 
 // runAgent serves until the context ends.
 func (a *app) runAgent(ctx context.Context, o agentOptions, socketGiven bool) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // it is on every node and mostly idle: 8 MB less, and no work to speak of
+	}
 	options, err := a.nodeOptions(o, socketGiven)
 	if err != nil {
 		return err
