@@ -3,11 +3,9 @@ package lvm_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,56 +15,13 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
-// cut is a place in a command's life: just before its n-th call of a kind.
-type cut struct {
-	call string
-	n    int
-	what string
-}
-
-// changing finds the calls that change something in what strace wrote: ioctls of device-mapper but those that ask, and writes
-// to disks.
-var changing = regexp.MustCompile(`DM_DEV_(CREATE|REMOVE|RENAME|SUSPEND)|DM_TABLE_(LOAD|CLEAR)|DM_TARGET_MSG|^(\d+ +)?p?write(64)?\(\d+</dev/ubd`)
-
-func cuts(trace string) (all []cut) {
-	seen := map[string]int{}
-	for line := range strings.Lines(trace) {
-		line = strings.TrimLeft(line, "0123456789 ")
-		call, _, ok := strings.Cut(line, "(")
-		if !ok {
-			continue
-		}
-		seen[call]++
-		if what := changing.FindString(line); what != "" {
-			all = append(all, cut{call, seen[call], what})
-		}
-	}
-	return all
-}
-
 // traced is LVM under strace, which kills it at a cut, if there is one.
-func traced(t *testing.T, devices []string, at *cut) (l *lvm.LVM, trace func() string) {
+func traced(t *testing.T, devices []string, at *lvmtest.Cut) (l *lvm.LVM, trace func() string) {
 	t.Helper()
-	dir := t.TempDir()
-	log := filepath.Join(dir, "trace")
-	inject := ""
-	if at != nil {
-		inject = fmt.Sprintf("-e inject=%s:signal=KILL:when=%d", at.call, at.n)
-	}
-	script := fmt.Sprintf("#!/bin/sh\nexec strace -qq -y -o %s -e trace=ioctl,write,pwrite64 %s /usr/sbin/lvm \"$@\"\n", log, inject)
-	binary := filepath.Join(dir, "lvm")
-	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	l = lvm.New(lvm.Options{Binary: binary, ConfigDir: filepath.Join(dir, "conf")})
+	binary, trace := lvmtest.Program{At: at}.Make(t)
+	l = lvm.New(lvm.Options{Binary: binary, ConfigDir: filepath.Join(filepath.Dir(binary), "conf")})
 	l.SetDevices(devices)
-	return l, func() string {
-		b, err := os.ReadFile(log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
+	return l, trace
 }
 
 // interruptions are the changes that are killed, again and again on the same group: ready makes sure that there is something
@@ -162,12 +117,12 @@ func TestKilledCommandsAreHealed(t *testing.T) {
 			l, trace := traced(t, r.devices, nil)
 			r.must(op.ready(r.l, r.now()))
 			r.must(op.do(l, r.now()))
-			all := cuts(trace())
+			all := lvmtest.Cuts(trace())
 			if len(all) < 2 {
 				t.Fatalf("only %d calls change something", len(all))
 			}
 			if os.Getenv(allEnv) == "" {
-				all = firstOfEach(all)
+				all = lvmtest.FirstOfEach(all)
 			}
 			for _, at := range all {
 				if err := op.ready(r.l, r.now()); err != nil {
@@ -185,15 +140,6 @@ func (r *machine) now() lvm.VolumeGroup {
 	return g
 }
 
-func firstOfEach(all []cut) (first []cut) {
-	for _, at := range all {
-		if !slices.ContainsFunc(first, func(c cut) bool { return c.what == at.what }) {
-			first = append(first, at)
-		}
-	}
-	return first
-}
-
 // prepare makes a pool with volumes.
 func prepare(t *testing.T) *machine {
 	t.Helper()
@@ -207,12 +153,12 @@ func prepare(t *testing.T) *machine {
 }
 
 // killedAt interrupts a change, heals, and checks that all is as if it had been made or had not.
-func (r *machine) killedAt(at cut, do func(*lvm.LVM, lvm.VolumeGroup) error) {
+func (r *machine) killedAt(at lvmtest.Cut, do func(*lvm.LVM, lvm.VolumeGroup) error) {
 	l, _ := traced(r.t, r.devices, &at)
 	err := do(l, r.now())
 	var e *lvm.CommandError
 	if !errors.As(err, &e) || e.Signal != syscall.SIGKILL {
-		r.t.Logf("%s %d (%s): not killed: %v", at.call, at.n, at.what, err)
+		r.t.Logf("%s %d (%s): not killed: %v", at.Call, at.N, at.What, err)
 	}
 	before := r.ailments()
 	healed, err := r.l.Heal(context.Background(), vg)
@@ -220,12 +166,12 @@ func (r *machine) killedAt(at cut, do func(*lvm.LVM, lvm.VolumeGroup) error) {
 		err = r.activate()
 	}
 	after := r.ailments()
-	r.t.Logf("%s %d (%s): %s; healed %q, error %v", at.call, at.n, at.what, before, healed, err)
+	r.t.Logf("%s %d (%s): %s; healed %q, error %v", at.Call, at.N, at.What, before, healed, err)
 	if after != "" || err != nil {
-		r.t.Errorf("killed before %s %d (%s): left %s, error %v", at.call, at.n, at.what, after, err)
+		r.t.Errorf("killed before %s %d (%s): left %s, error %v", at.Call, at.N, at.What, after, err)
 	}
 	if got := string(r.read("a", 4*lvm.MiB-4, 4)); got != "aaaa" {
-		r.t.Errorf("killed before %s %d: a neighbour's contents became %q", at.call, at.n, got)
+		r.t.Errorf("killed before %s %d: a neighbour's contents became %q", at.Call, at.N, got)
 	}
 }
 

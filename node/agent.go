@@ -33,6 +33,7 @@ type Options struct {
 	KubeletDir  string // volumes are mounted beneath it only; "/" for anywhere; the same path as the kubelet has it
 	StateDir    string // survives restarts, on another disk than the pools: backups of LVM's metadata, marks of what is being made
 	Log         *slog.Logger
+	LVM         string            // the lvm executable; "" for the one that is installed
 	Observe     func(lvm.Command) // told of every lvm process that ended; nil for nobody
 
 	Kubernetes    bool   // register with the kubelet whose folder KubeletDir is
@@ -93,7 +94,7 @@ func prepare(o Options) (*agent, error) {
 	}
 	var watch *monitor.Monitor
 	l := lvm.New(lvm.Options{
-		ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"),
+		Binary: o.LVM, ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"),
 		Observe: func(c lvm.Command) {
 			o.observe(c)
 			if c.Err != nil {

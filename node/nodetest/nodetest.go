@@ -48,17 +48,7 @@ const NodeID = "node-1"
 // Start starts an agent and waits until all of its pools were looked at.
 func Start(t testing.TB, o Options) Agent {
 	t.Helper()
-	if o.Dir == "" {
-		o.Dir = t.TempDir()
-	}
-	if o.KubeletDir == "" {
-		o.KubeletDir = "/"
-	}
-	a := Agent{Dir: o.Dir, Socket: filepath.Join(o.Dir, "csi.sock")}
-	if err := os.WriteFile(a.config(), []byte(o.Config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	a.adoptLocalLVM(t)
+	a, o := prepare(t, o)
 	ended := make(chan struct{})
 	if o.Binary == "" {
 		a.Stop = a.runHere(t, o, ended)
@@ -74,6 +64,30 @@ func Start(t testing.TB, o Options) Agent {
 	a.Conn, a.Admin = conn, admin.NewClient(admin.SocketBeside(a.Socket))
 	a.wait(t, ended)
 	return a
+}
+
+// Command is the agent that Start would run as a process of its own, not started yet: for one that does not live long enough.
+func Command(t testing.TB, o Options) *exec.Cmd {
+	t.Helper()
+	a, o := prepare(t, o)
+	return a.command(t, o)
+}
+
+// prepare makes what an agent finds when it starts.
+func prepare(t testing.TB, o Options) (Agent, Options) {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	if o.KubeletDir == "" {
+		o.KubeletDir = "/"
+	}
+	a := Agent{Dir: o.Dir, Socket: filepath.Join(o.Dir, "csi.sock")}
+	if err := os.WriteFile(a.config(), []byte(o.Config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.adoptLocalLVM(t)
+	return a, o
 }
 
 func (a Agent) config() string { return filepath.Join(a.Dir, "config.yaml") }
@@ -117,13 +131,18 @@ func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop fun
 	})
 }
 
-// runBinary runs an agent as a process.
-func (a Agent) runBinary(t testing.TB, o Options, ended chan<- struct{}) (stop, kill func()) {
-	t.Helper()
+func (a Agent) command(t testing.TB, o Options) *exec.Cmd {
 	cmd := exec.Command(o.Binary, "agent", "--kubernetes=false", "--config", a.config(), "--node-id", NodeID, "--socket", a.Socket,
 		"--kubelet-dir", o.KubeletDir, "--state-dir", a.state())
 	cmd.Stderr = testWriter{t}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// runBinary runs an agent as a process.
+func (a Agent) runBinary(t testing.TB, o Options, ended chan<- struct{}) (stop, kill func()) {
+	t.Helper()
+	cmd := a.command(t, o)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
