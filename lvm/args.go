@@ -30,6 +30,11 @@ func extendGroupArgs(vg string, metadataSize Bytes, devices []string) []string {
 	return append(append(args, "--", vg), devices...)
 }
 
+// clearArgs has --force twice, as LVM otherwise refuses a physical volume that was about to join a group.
+func clearArgs(devices []string) []string {
+	return append([]string{"pvremove", "-qq", "--yes", "--force", "--force", "--"}, devices...)
+}
+
 // createPoolArgs zeroes new blocks, so that nobody reads another's bytes, and keeps a spare as large as the metadata for
 // lvconvert --repair. That a full pool returns errors is set in the configuration (see settings).
 func createPoolArgs(r CreatePool) []string {

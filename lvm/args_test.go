@@ -20,6 +20,7 @@ func TestArguments(t *testing.T) {
 			"vgcreate -qq --physicalextentsize 8388608b --metadatasize 16777216b --addtag x --addtag y=1 -- vg /dev/a",
 		},
 		{"more devices", extendGroupArgs("vg", 16*MiB, []string{"/dev/a", "/dev/b"}), "vgextend -qq --metadatasize 16777216b -- vg /dev/a /dev/b"},
+		{"unfinished devices", clearArgs([]string{"/dev/a", "/dev/b"}), "pvremove -qq --yes --force --force -- /dev/a /dev/b"},
 		{"more devices, default metadata", extendGroupArgs("vg", 0, []string{"/dev/a"}), "vgextend -qq -- vg /dev/a"},
 		{
 			"pool", createPoolArgs(CreatePool{VG: "vg", Name: "p", Size: 100 * MiB}),

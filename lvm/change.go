@@ -28,6 +28,18 @@ func (l *LVM) ExtendGroup(vg string, metadataSize Bytes, devices ...string) erro
 	return l.change(vg, extendGroupArgs(vg, metadataSize, devices), devices...)
 }
 
+// Clear makes devices blank that are physical volumes, whatever group they are in: its caller knows that they are Unfinished. They
+// are about to be claimed for that group.
+func (l *LVM) Clear(vg string, devices ...string) error {
+	if len(devices) == 0 {
+		return nil
+	}
+	if err := (CreateGroup{Name: vg, Devices: devices}).Check(); err != nil {
+		return err
+	}
+	return l.change(vg, clearArgs(devices), devices...)
+}
+
 // CreatePool makes an active thin pool that returns errors when full, zeroes new blocks and has spare metadata.
 func (l *LVM) CreatePool(r CreatePool) error {
 	if err := r.Check(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,8 +15,8 @@ type Healed struct {
 }
 
 // Heal mends what a command of LVM leaves that was killed, or a machine that lost power in the middle of one: devices without a
-// table are removed, what was to be told to a thin pool is told, suspended devices are resumed, and tables that are not what the
-// metadata say are loaded anew. It waits for the end of a change that is at work, runs a command only for tables that it
+// table are removed, and parts of thin pools without their pool; what was to be told to a thin pool is told, suspended devices are
+// resumed, and tables that are not what the metadata say are loaded anew. It waits for the end of a change that is at work, runs a command only for tables that it
 // cannot load itself, and nothing at all when there is nothing to mend. What it cannot be sure of it leaves as it is: a report
 // shows it. Errors: ErrUnclear; LVM's; device-mapper's.
 func (l *LVM) Heal(_ context.Context, vg string) ([]Healed, error) {
@@ -58,7 +57,7 @@ func (h *healing) natively() (stale bool, err error) {
 		return false, err
 	}
 	defer h.kernel.close()
-	for _, step := range []func() error{h.removeEmpty, h.unload, h.shorten, h.settle, h.resume, h.reload} {
+	for _, step := range []func() error{h.removeEmpty, h.removeParts, h.unload, h.shorten, h.settle, h.resume, h.reload} {
 		if err := h.look(); err != nil {
 			return false, err
 		}
@@ -124,6 +123,22 @@ func (h *healing) removeEmpty() error {
 	})
 }
 
+// removeParts takes away the parts of thin pools that are active without their pool, as long as LVM does not activate the pool then.
+// For a person who looks into such a part LVM makes it read-only.
+func (h *healing) removeParts() error {
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		pool, ok := poolOf(h.group, lv)
+		if !ok || m.open > 0 || m.readOnly {
+			return nil
+		}
+		if devices, err := h.devices(pool); err != nil || len(devices) > 0 {
+			return err
+		}
+		h.note(lv.Name, "deactivated: it was active without its pool, which could not be activated then")
+		return h.kernel.remove(which{uuid: m.uuid})
+	})
+}
+
 // unload takes back tables that were loaded and never used: they may be of metadata that were never written, and whoever resumes
 // the device next would use them.
 func (h *healing) unload() error {
@@ -140,11 +155,10 @@ func (h *healing) unload() error {
 // first would note the larger metadata device as its own, and never start again with the one that the metadata say.
 func (h *healing) shorten() error {
 	return h.each(func(lv LogicalVolume, m mapping) error {
-		suffix := partSuffix(lv)
-		if suffix == "" || m.size() <= lv.Size {
+		pool, ok := poolOf(h.group, lv)
+		if !ok || m.size() <= lv.Size {
 			return nil
 		}
-		pool, _ := h.group.LV(strings.TrimSuffix(lv.Name, "_"+suffix[1:]))
 		if err := h.notNoticed(pool, lv); err != nil {
 			return err
 		}

@@ -327,7 +327,21 @@ func (c *control) complete(vg *VolumeGroup) error {
 			return fmt.Errorf("%s/%s: %w", vg.Name, vg.LVs[i].Name, err)
 		}
 	}
+	for i, lv := range vg.LVs {
+		if pool, ok := poolOf(*vg, lv); ok && !pool.Active && lv.Active && !lv.Open && !lv.ReadOnly {
+			vg.LVs[i].Stale = true
+		}
+	}
 	return nil
+}
+
+// poolOf is the thin pool that a hidden volume is a part of.
+func poolOf(vg VolumeGroup, part LogicalVolume) (LogicalVolume, bool) {
+	suffix := partSuffix(part)
+	if suffix == "" {
+		return LogicalVolume{}, false
+	}
+	return vg.LV(strings.TrimSuffix(part.Name, "_"+suffix[1:]))
 }
 
 func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {

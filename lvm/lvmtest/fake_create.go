@@ -62,6 +62,27 @@ func (f *Fake) ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string)
 	})
 }
 
+// Clear is as for lvm.LVM, of physical volumes in no group.
+func (f *Fake) Clear(vg string, devices ...string) error {
+	if len(devices) == 0 {
+		return nil
+	}
+	if err := (lvm.CreateGroup{Name: vg, Devices: devices}).Check(); err != nil {
+		return err
+	}
+	return f.mutate("Clear", vg, func() error {
+		for _, path := range devices {
+			if d, ok := f.disks[path]; !ok || !f.visible(d) || !d.physical || d.vg != "" {
+				return failure("pvremove", "No PV found on device %s.", path)
+			}
+		}
+		for _, path := range devices {
+			f.disks[path].physical = false
+		}
+		return nil
+	})
+}
+
 // physical makes physical volumes of disks, of all or of none; one that is a physical volume already stays as it is.
 func (f *Fake) physical(command string, metadataSize lvm.Bytes, devices []string) ([]*disk, error) {
 	var joining []*disk

@@ -20,6 +20,7 @@ type LVM interface {
 
 	CreateGroup(lvm.CreateGroup) error
 	ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error
+	Clear(vg string, devices ...string) error
 	CreatePool(lvm.CreatePool) error
 	ExtendPool(lvm.ExtendPool) error
 	CreateThin(lvm.CreateThin) error
@@ -65,6 +66,7 @@ func Run(t *testing.T, open func(*testing.T) (LVM, []string)) {
 		{"GroupGrowsByDevices", groupGrowsByDevices},
 		{"GroupIsMadeOfAllowedBlankDevicesOnly", groupIsMadeOfAllowedBlankDevicesOnly},
 		{"GroupThatDoesNotExistLeavesPhysicalVolumes", groupThatDoesNotExistLeavesPhysicalVolumes},
+		{"PhysicalVolumesAreCleared", physicalVolumesAreCleared},
 		{"PoolIsMadeAsAsked", poolIsMadeAsAsked},
 		{"PoolIsStriped", poolIsStriped},
 		{"PoolGrows", poolGrows},

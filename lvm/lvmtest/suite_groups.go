@@ -134,6 +134,18 @@ func groupThatDoesNotExistLeavesPhysicalVolumes(s *suite) {
 	}
 }
 
+func physicalVolumesAreCleared(s *suite) {
+	s.makeGroup(1)
+	_ = s.l.ExtendGroup("other", 0, s.devices[1], s.devices[2]) // leaves physical volumes
+	s.must(s.l.Clear(groupName, s.devices[1]))
+	if r := s.report(); len(r.Unused) != 1 || r.Unused[0].Device != s.devices[2] {
+		s.Errorf("physical volumes in no group: %+v", r.Unused)
+	}
+	s.must(s.l.Clear(groupName)) // no devices: nothing to do
+	s.refused(byLVM, attempts{"clearing a blank device": func() error { return s.l.Clear(groupName, s.devices[1]) }})
+	s.must(s.l.ExtendGroup(groupName, 0, s.devices[1]))
+}
+
 // pathsThatDoNotExistAreIgnored: a disk that was pulled out does not stop the others.
 func pathsThatDoNotExistAreIgnored(s *suite) {
 	s.l.SetDevices([]string{"/dev/no/such-disk", s.devices[0], "/dev/no-such-disk"})

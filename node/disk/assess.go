@@ -52,7 +52,7 @@ func (s Survey) assess(d Inspected, groups []Group) Verdict {
 	v := Verdict{State: Refused, Pool: c.pool, VolumeGroup: vg.Name, Reasons: c.reasons}
 	v.Reasons = append(v.Reasons, s.company(d)...)
 	v.Reasons = append(v.Reasons, use(d)...)
-	if d.isPhysicalVolume() {
+	if d.isPhysicalVolume() && (isMember || !d.Unfinished || len(copies(s.Disks, d)) > 0) {
 		v.Reasons = append(v.Reasons, s.whose(d))
 	} else {
 		v.Reasons = append(v.Reasons, contents(d)...)
@@ -66,8 +66,11 @@ func (s Survey) assess(d Inspected, groups []Group) Verdict {
 		return v
 	}
 	v.State = Free
+	if d.Unfinished {
+		v.Reasons = append(v.Reasons, "holds nothing but what an interrupted command of LVM left")
+	}
 	if len(c.also) > 0 {
-		v.Reasons = []string{fmt.Sprintf("pool %s comes before %s in the configuration", c.pool, strings.Join(c.also, " and "))}
+		v.Reasons = append(v.Reasons, fmt.Sprintf("pool %s comes before %s in the configuration", c.pool, strings.Join(c.also, " and ")))
 	}
 	return v
 }

@@ -66,8 +66,16 @@ type Inspected struct {
 	Signature signature.Signature
 	// Err says why the signature is not known: ErrSilent, or signature.ErrUnreadable.
 	Err error
+	// Unfinished says that it holds nothing but what LVM leaves that is killed while it makes a physical volume for a pool. It may be
+	// taken as a blank disk is.
+	Unfinished bool
 	// Held says that a blank disk is nevertheless held exclusively, by a program or by something that sysfs does not show.
 	Held bool
+}
+
+// IsUnfinishedVolume says that an unfinished disk is a physical volume already, in no group.
+func (d Inspected) IsUnfinishedVolume() bool {
+	return d.Unfinished && d.Signature.Type == physicalVolume
 }
 
 // heldByVolumes says that logical volumes, and nothing else, are made of the device.

@@ -74,6 +74,9 @@ func partitioned(d Inspected) string {
 // nothing else, has had its reason before.
 func contents(d Inspected) []string {
 	s := d.Signature
+	if d.Unfinished {
+		return nil
+	}
 	if found := formats(d); len(found) > 0 || d.Err != nil || s.Blank || s.PartitionTable != "" {
 		return found
 	}

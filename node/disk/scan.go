@@ -40,6 +40,8 @@ type Scanner struct {
 	// Hold fails with ErrHeld when a device cannot be opened exclusively, and otherwise when its node is not that
 	// device; nil for doing so.
 	Hold func(Disk) error
+	// Unfinished says whether a disk that is neither blank nor in use holds only what an interrupted command of LVM left; nil: none.
+	Unfinished func(path string) (bool, error)
 	// Timeout bounds the look at one device; 0 for 5 seconds.
 	Timeout time.Duration
 
@@ -78,8 +80,8 @@ func (s *Scanner) Scan(ctx context.Context) ([]Inspected, error) {
 // Wait returns when no look runs any more. A device that hangs makes it wait as long.
 func (s *Scanner) Wait() { s.running.Wait() }
 
-// Recheck looks at a disk afresh just before it is claimed. Errors: ErrRefused when it is not the disk that it was, not
-// blank, or held; ErrSilent; signature.ErrUnreadable; and failed look-ups.
+// Recheck looks at a disk afresh just before it is claimed. Errors: ErrRefused when it is not the disk that it was, neither
+// blank nor Unfinished, or held; ErrSilent; signature.ErrUnreadable; and failed look-ups.
 func (s *Scanner) Recheck(ctx context.Context, d Disk) error {
 	disks, err := Discover(ctx, s.Source)
 	if err != nil {
@@ -97,7 +99,7 @@ func (s *Scanner) Recheck(ctx context.Context, d Disk) error {
 	if seen.Err != nil {
 		return fmt.Errorf("%s: %w", d.Path, seen.Err)
 	}
-	if reasons := append(use(seen), contents(seen)...); len(reasons) > 0 || !seen.Signature.Blank {
+	if reasons := append(use(seen), contents(seen)...); len(reasons) > 0 || !seen.claimable() {
 		return fmt.Errorf("%s: %w: %s", d.Path, ErrRefused, join(reasons))
 	}
 	return nil
@@ -162,7 +164,10 @@ func (s *Scanner) look(ctx context.Context, d Disk) Inspected {
 	}
 	seen := Inspected{Disk: d}
 	seen.Signature, seen.Err = read(ctx, d.Path)
-	if seen.Err == nil && seen.Signature.Blank && len(d.Holders) == 0 {
+	if seen.Err == nil && s.Unfinished != nil && mayBeUnfinished(seen) {
+		seen.Unfinished, seen.Err = s.Unfinished(d.Path)
+	}
+	if seen.Err == nil && seen.claimable() && len(d.Holders) == 0 {
 		err := hold(d)
 		seen.Held = errors.Is(err, ErrHeld)
 		if !seen.Held {
@@ -171,6 +176,16 @@ func (s *Scanner) look(ctx context.Context, d Disk) Inspected {
 	}
 	return seen
 }
+
+// mayBeUnfinished spares disks that hold something else a closer look.
+func mayBeUnfinished(d Inspected) bool {
+	s := d.Signature
+	unknown := s.Type == "" && s.PartitionTable == "" && !s.Ambivalent && !s.Blank
+	return len(d.Holders) == 0 && (unknown || s.Type == physicalVolume && s.PartitionTable == "")
+}
+
+// claimable says that nothing is on the disk that is anybody's.
+func (d Inspected) claimable() bool { return d.Signature.Blank || d.Unfinished }
 
 // holdExclusively opens a device so that nobody else may, as a mount, swap, md and device-mapper do in any namespace
 // (open(2), O_EXCL), and lets it go again.

@@ -229,7 +229,7 @@ func (p *Pools) mendAndClaim(ctx context.Context, s disk.Survey, c config.Pool, 
 
 // claim takes the free disks of a pool, each looked at once more just before.
 func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) (bool, error) {
-	var claimable []string
+	var claimable, unfinished []string
 	for i, v := range disk.Assess(s) {
 		if v.State != disk.Free || v.Pool != c.Name {
 			continue
@@ -239,6 +239,9 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 			continue
 		}
 		claimable = append(claimable, s.Disks[i].Path)
+		if s.Disks[i].IsUnfinishedVolume() {
+			unfinished = append(unfinished, s.Disks[i].Path)
+		}
 	}
 	step := planGroup(c, g.VG, g.Exists, claimable)
 	if step.create == nil && len(step.extend) == 0 {
@@ -251,6 +254,12 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 	}
 	p.members = append(p.members, claimable...)
 	p.lvm.SetDevices(p.members)
+	if len(unfinished) > 0 {
+		p.log.WarnContext(ctx, "clearing physical volumes that an interrupted command left", "pool", c.Name, "disks", unfinished)
+		if err := p.lvm.Clear(g.Name, unfinished...); err != nil {
+			return false, err
+		}
+	}
 	if step.create != nil {
 		p.log.InfoContext(ctx, "making volume group", "pool", c.Name, "group", g.Name, "disks", claimable)
 		return true, p.lvm.CreateGroup(*step.create)
@@ -260,6 +269,12 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 }
 
 func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
+	if len(s.remove) > 0 {
+		p.log.WarnContext(ctx, "removing what an interrupted command left of a thin pool", "group", s.group, "volumes", s.remove)
+		if err := p.lvm.Remove(s.group, s.remove...); err != nil {
+			return err
+		}
+	}
 	if s.create != nil {
 		p.log.InfoContext(ctx, "making thin pool", "group", s.create.VG, "size", s.create.Size.String())
 		if err := p.lvm.CreatePool(*s.create); err != nil {

@@ -26,6 +26,8 @@ type LVM interface {
 	CreateGroup(lvm.CreateGroup) error
 	// ExtendGroup adds blank devices, each with a metadata area of that size.
 	ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error
+	// Clear makes devices blank of which lvm.Unfinished says that an interrupted command left them, and which the group gets.
+	Clear(vg string, devices ...string) error
 	CreatePool(lvm.CreatePool) error
 	ExtendPool(lvm.ExtendPool) error
 	CreateThin(lvm.CreateThin) error

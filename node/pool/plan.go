@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
@@ -18,6 +19,9 @@ const (
 	leastPoolMetadata = 4 * lvm.MiB
 	MostMetadata      = 15*lvm.GiB + 768*lvm.MiB
 )
+
+// unfinished says whether a device holds only what is left of making it a physical volume of ours.
+func unfinished(device string) (bool, error) { return lvm.Unfinished(device, pvMetadata) }
 
 // groupStep is what is to be done to a pool's volume group before its thin pool can be looked at.
 type groupStep struct {
@@ -41,6 +45,7 @@ func planGroup(p config.Pool, vg lvm.VolumeGroup, exists bool, claimable []strin
 // poolStep is what is to be done inside a volume group.
 type poolStep struct {
 	group    string
+	remove   []string // before all else
 	create   *lvm.CreatePool
 	extend   *lvm.ExtendPool
 	activate []string
@@ -62,9 +67,12 @@ func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
 	spare := vg.Free - p.Reserve.Of(vg.Size)
 	lv, ok := ThinPool(vg)
 	if !ok {
+		left, size := remains(p, vg)
+		spare += size
 		metadata := poolMetadata(spare, p.Thin.ChunkSize).RoundUp(vg.ExtentSize)
 		data := (spare - 2*metadata).RoundDown(stripe) // LVM keeps a spare as large as the metadata
 		if data > 0 {
+			s.remove = left
 			s.create = &lvm.CreatePool{
 				VG: vg.Name, Name: LogicalVolume, Size: data, MetadataSize: metadata,
 				ChunkSize: p.Thin.ChunkSize, Stripes: p.Stripes, Tags: []string{volume.PoolTag(p.Name)},
@@ -86,6 +94,26 @@ func planPool(p config.Pool, vg lvm.VolumeGroup) poolStep {
 	}
 	return s
 }
+
+// remains are what lvcreate leaves of a thin pool that is killed, to be removed before it is made again, and how much is had then.
+// It first makes the spare metadata, under LVM's own name until it is hidden, and then the pool's metadata, with the pool's name and
+// tag (lvm2: lib/metadata/lv_manip.c, thin_manip.c). The former is known by being all that has ever been done to a group of ours.
+func remains(p config.Pool, vg lvm.VolumeGroup) (names []string, size lvm.Bytes) {
+	for _, lv := range vg.LVs {
+		first := vg.Seqno == 2 && slices.Contains(vg.Tags, volume.PoolTag(p.Name)) && lv.Name == "lvol0" && len(lv.Tags) == 0
+		metadata := lv.Name == LogicalVolume && lv.HasTag(volume.PoolTag(p.Name))
+		switch {
+		case lv.Hidden && strings.HasSuffix(lv.Name, spareSuffix): // used again
+			size += lv.Size
+		case lv.Segment == lvm.Linear && !lv.Hidden && !lv.Open && (first || metadata):
+			names, size = append(names, lv.Name), size+lv.Size
+		}
+	}
+	return names, size
+}
+
+// spareSuffix ends the name of a group's spare metadata.
+const spareSuffix = "_pmspare"
 
 // unlike says how what is on the disks differs from the configuration in what cannot be changed in place, as it may after the
 // configuration was changed while no agent ran: problem when the pool cannot be used so, note when it can, as it is.

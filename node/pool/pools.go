@@ -61,7 +61,7 @@ type Pools struct {
 // New makes the pools of a node, none of which is up yet.
 func New(l LVM, log *slog.Logger) *Pools {
 	return &Pools{
-		lvm: l, log: log, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		lvm: l, log: log, scanner: disk.Scanner{Unfinished: unfinished}, wipe: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		queues: map[string]*queue{}, known: map[string]Volume{}, problems: map[string]error{}, up: map[string]bool{},
 		healed: map[string]int{},
 	}
