@@ -44,6 +44,7 @@ var codeOf = []struct {
 	{pool.ErrMissing, codes.Unavailable},
 	{pool.ErrUnknown, codes.InvalidArgument},
 	{signature.ErrUnreadable, codes.Unavailable},
+	{filesystem.ErrLost, codes.Unavailable},
 	{filesystem.ErrCorrupt, codes.Internal},
 	{filesystem.ErrOutsideRoot, codes.InvalidArgument},
 	{filesystem.ErrSymlink, codes.InvalidArgument},

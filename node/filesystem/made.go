@@ -23,10 +23,14 @@ func Made(path string, t Type, uuid string) (bool, error) {
 			break
 		}
 	}
-	if s.kind != t || s.uuid != uuid || !s.finished || !s.whole {
+	if !s.isFinished(t, uuid) {
 		return false, nil
 	}
 	return true, flush(path)
+}
+
+func (s superblock) isFinished(t Type, uuid string) bool {
+	return s.kind == t && s.uuid == uuid && s.finished && s.whole
 }
 
 func flush(path string) error {

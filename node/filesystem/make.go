@@ -21,8 +21,12 @@ type MakeRequest struct {
 	Options []string // as ParseMakeOptions allows
 }
 
-// Make formats a device that is not in use, whatever is on it, and flushes it. It may be repeated on what an ended mkfs
-// left. The context kills mkfs; one that does not end is kinder. Errors: ErrOption, *tool.Error.
+// ErrLost says that a device took what mkfs wrote without an error, and does not have it.
+var ErrLost = errors.New("the device lost what mkfs wrote")
+
+// Make formats a device that is not in use, whatever is on it, flushes it, and reads back the superblock, past all caches of
+// this machine: it is what mkfs writes last. It may be repeated on what an ended mkfs left. The context kills mkfs; one that
+// does not end is kinder. Errors: ErrOption, ErrLost, *tool.Error, or the kernel's.
 func Make(ctx context.Context, r MakeRequest) error {
 	if err := ParseMakeOptions(r.Type, r.Options); err != nil {
 		return err
@@ -30,7 +34,14 @@ func Make(ctx context.Context, r MakeRequest) error {
 	if _, err := tool.Run(ctx, "mkfs."+string(r.Type), makeArgs(r)...); err != nil {
 		return err
 	}
-	return flush(r.Device)
+	if err := flush(r.Device); err != nil {
+		return err
+	}
+	s, err := readSuperblock(r.Device)
+	if err == nil && !s.isFinished(r.Type, r.UUID) {
+		err = fmt.Errorf("%s: %w", r.Device, ErrLost)
+	}
+	return err
 }
 
 // makeArgs chooses what writes little: nothing is discarded that was never written, and ext4's inode tables and journal are
