@@ -16,9 +16,9 @@ type Healed struct {
 
 // Heal mends what a command of LVM leaves that was killed, or a machine that lost power in the middle of one: devices without a
 // table are removed, and parts of thin pools without their pool; what was to be told to a thin pool is told, suspended devices are
-// resumed, and tables that are not what the metadata say are loaded anew. It waits for the end of a change that is at work, runs a command only for tables that it
-// cannot load itself, and nothing at all when there is nothing to mend. What it cannot be sure of it leaves as it is: a report
-// shows it. Errors: ErrUnclear; LVM's; device-mapper's.
+// resumed, and tables that are not what the metadata say are loaded anew. It waits for the end of a change that is at work, runs a
+// command only for tables that it cannot load itself, and nothing at all when there is nothing to mend. What it cannot be sure of
+// it leaves as it is: a report shows it. Errors: ErrUnclear; LVM's; device-mapper's.
 func (l *LVM) Heal(_ context.Context, vg string) ([]Healed, error) {
 	if err := CheckGroup(vg); err != nil {
 		return nil, err

@@ -138,3 +138,42 @@ func TestGroupsOfOthersAreReportedAndRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestUnfinishedIsOnlyWhatNobodyUsed(t *testing.T) {
+	r := start(t, lvm.Options{ConfigDir: t.TempDir()})
+	const size = 16 * lvm.MiB
+	is := func(want bool, what string) {
+		t.Helper()
+		if got, err := lvm.Unfinished(r.devices[0], size); err != nil || got != want {
+			t.Errorf("%s: unfinished %v, error %v; want %v", what, got, err, want)
+		}
+	}
+	is(false, "a blank disk")
+	r.must(exec.Command("lvm", "pvcreate", "-qq", r.devices[0]).Run())
+	is(false, "a physical volume with a metadata area of another size")
+	r.must(exec.Command("lvm", "pvremove", "-qq", r.devices[0]).Run())
+	if err := r.l.ExtendGroup("no-such", size, r.devices[0]); err == nil {
+		t.Error("a group that does not exist was extended")
+	}
+	is(true, "a physical volume of a group that was never made")
+	data := []byte("somebody's")
+	last := func(b []byte) {
+		f, err := os.OpenFile(r.devices[0], os.O_WRONLY|unix.O_SYNC, 0)
+		r.must(err)
+		end, err := f.Seek(-512, io.SeekEnd)
+		r.must(err)
+		_, err = f.WriteAt(b, end)
+		r.must(errors.Join(err, f.Close()))
+	}
+	last(data)
+	is(false, "one with data at its end")
+	last(make([]byte, len(data)))
+	is(true, "one without them again")
+	r.must(r.l.Clear(vg, r.devices[0]))
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1], MetadataSize: size}))
+	is(false, "a group's physical volume")
+	r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: "v", Size: 4 * lvm.MiB}))
+	r.must(r.l.Remove(vg, "v"))
+	r.must(exec.Command("lvm", "vgremove", "-qq", vg).Run())
+	is(false, "a physical volume of a group that was used and removed")
+}

@@ -62,7 +62,7 @@ func (f *Fake) ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string)
 	})
 }
 
-// Clear is as for lvm.LVM, of physical volumes in no group.
+// Clear is as for lvm.LVM; it refuses physical volumes of a group.
 func (f *Fake) Clear(vg string, devices ...string) error {
 	if len(devices) == 0 {
 		return nil
@@ -72,7 +72,7 @@ func (f *Fake) Clear(vg string, devices ...string) error {
 	}
 	return f.mutate("Clear", vg, func() error {
 		for _, path := range devices {
-			if d, ok := f.disks[path]; !ok || !f.visible(d) || !d.physical || d.vg != "" {
+			if d, ok := f.disks[path]; !ok || !f.visible(d) || d.vg != "" {
 				return failure("pvremove", "No PV found on device %s.", path)
 			}
 		}

@@ -113,6 +113,31 @@ func TestOneDiskAndItsReason(t *testing.T) {
 	}
 }
 
+func TestWhatAnInterruptedCommandLeftIsTakenLikeABlankDisk(t *testing.T) {
+	named := pools(t, "- {name: p, devices: {paths: [/dev/sd?]}}\n")
+	unfinished := func(d *Inspected) { d.Unfinished = true }
+	for _, c := range []struct {
+		name  string
+		disks []Inspected
+		state State
+		want  string
+	}{
+		{"a physical volume", []Inspected{a("/dev/sda", pv("u"), unfinished)}, Free, "holds nothing but what an interrupted command of LVM left"},
+		{"a part of one", []Inspected{a("/dev/sda", with(signature.Signature{}), unfinished)}, Free, "holds nothing but what an interrupted command of LVM left"},
+		{"in use", []Inspected{a("/dev/sda", pv("u"), unfinished, heldBy("md0", MD))}, Refused, "in use by md0"},
+		{"not named", []Inspected{a("/dev/vda", pv("u"), unfinished)}, Refused, "matches no pool's devices.paths"},
+	} {
+		got := Assess(Survey{Disks: c.disks, Pools: named})[0]
+		if got.State != c.state || got.Reason() != c.want {
+			t.Errorf("%s: %s: %s; want %s: %s", c.name, got.State, got.Reason(), c.state, c.want)
+		}
+	}
+	twice := Assess(Survey{Disks: []Inspected{a("/dev/sda", pv("u"), unfinished), a("/dev/sdb", pv("u"), unfinished)}, Pools: named})
+	if twice[0].State == Free || twice[1].State == Free {
+		t.Errorf("copies of one physical volume are %+v", twice)
+	}
+}
+
 func TestTheFirstPoolThatTakesADiskHasIt(t *testing.T) {
 	both := pools(t, `
 - {name: ssd, devices: {paths: [/dev/sd*], rotational: false}}

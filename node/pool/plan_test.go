@@ -51,6 +51,44 @@ func TestThinPoolTakesAllButTheReserve(t *testing.T) {
 	}
 }
 
+func TestRemainsOfAThinPoolAreRemovedBeforeItIsMadeAgain(t *testing.T) {
+	p := configured(t, "type: thin, reserve: 5%")
+	whole := planPool(p, group(100*lvm.GiB, 100*lvm.GiB)).create
+	tag := []string{volume.PoolTag(p.Name)}
+	spare := lvm.LogicalVolume{Name: "lvol0_pmspare", Segment: lvm.Linear, Hidden: true, Size: lvm.GiB}
+	first := lvm.LogicalVolume{Name: "lvol0", Segment: lvm.Linear, Size: lvm.GiB}
+	metadata := lvm.LogicalVolume{Name: LogicalVolume, Segment: lvm.Linear, Size: lvm.GiB, Tags: tag}
+	open, theirs, named := metadata, metadata, first
+	open.Open, theirs.Tags, named.Tags = true, nil, []string{"theirs"}
+	for _, c := range []struct {
+		name  string
+		lvs   []lvm.LogicalVolume
+		seqno int64
+		want  []string
+	}{
+		{"the spare metadata, not hidden yet", []lvm.LogicalVolume{first}, 2, []string{"lvol0"}},
+		{"the spare metadata", []lvm.LogicalVolume{spare}, 3, nil},
+		{"the pool's metadata, too", []lvm.LogicalVolume{spare, metadata}, 4, []string{LogicalVolume}},
+		{"a volume that has LVM's own name in a group that was used", []lvm.LogicalVolume{first}, 3, nil},
+		{"a volume that has a tag", []lvm.LogicalVolume{named}, 2, nil},
+		{"a volume in use", []lvm.LogicalVolume{open}, 4, nil},
+		{"a volume of that name that is not ours", []lvm.LogicalVolume{theirs}, 4, nil},
+	} {
+		vg := group(100*lvm.GiB, 100*lvm.GiB)
+		vg.Tags, vg.Seqno, vg.LVs = tag, c.seqno, c.lvs
+		for _, lv := range c.lvs {
+			vg.Free -= lv.Size
+		}
+		step := planPool(p, vg)
+		if !reflect.DeepEqual(step.remove, c.want) {
+			t.Errorf("%s: removes %q, want %q", c.name, step.remove, c.want)
+		}
+		if (c.want != nil || c.lvs[0].Hidden) && !reflect.DeepEqual(step.create, whole) {
+			t.Errorf("%s: makes %+v, want %+v", c.name, step.create, whole)
+		}
+	}
+}
+
 func TestThinPoolFollowsItsGroup(t *testing.T) {
 	p := configured(t, "type: thin, reserve: 5%")
 	ours := withThinPool(group(200*lvm.GiB, 5*lvm.GiB, 100*lvm.GiB), 94*lvm.GiB, lvm.GiB)

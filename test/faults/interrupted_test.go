@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
-	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
@@ -168,80 +166,158 @@ func TestFault1InterruptedCreateMakesOneVolumeOrNone(t *testing.T) {
 	nodetest.Start(t, o).Unmount(t, neighbour)
 }
 
-func TestFault5HalfMadePoolIsRebuilt(t *testing.T) {
-	theirs := lvmtest.RequireDisks(t, 4)[2:]
-	for i, commands := range [][]string{{"pvcreate", theirs[0]}, {"vgcreate", "theirs", theirs[1]}, {"lvcreate", "-L4m", "-an", "-Zn", "theirs"}} {
-		if out, err := exec.Command("lvm", commands...).CombinedOutput(); err != nil {
-			t.Fatalf("%d: %v: %s", i, err, out)
+func TestFault2InterruptedSnapshotIsOneOrNone(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir()}
+	agent := nodetest.Start(t, o)
+	origin := agent.Create(t, nodetest.Request("origin", "ext4", 64*lvm.MiB))
+	file := nodetest.File(agent.Mount(t, origin, "ext4"), "ext4")
+	sum := nodetest.Write(t, file, 4*lvm.MiB)
+	agent.Stop()
+	take := func(a nodetest.Agent) error {
+		_, err := a.Controller().CreateSnapshot(context.Background(), &csi.CreateSnapshotRequest{Name: "s", SourceVolumeId: origin.GetVolumeId()})
+		return err
+	}
+	trace := interrupted(t, o, lvmtest.Program{Commands: "lvcreate", After: dies}, take)
+	all := lvmtest.Cuts(trace())
+	t.Logf("lvcreate has %d cuts", len(all))
+	agent = nodetest.Start(t, o)
+	drop := func(agent nodetest.Agent, s *csi.Snapshot) {
+		if _, err := agent.Controller().DeleteSnapshot(context.Background(), &csi.DeleteSnapshotRequest{SnapshotId: s.GetSnapshotId()}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	before := [2]string{nodetest.Checksum(t, theirs[0], 32*lvm.MiB), nodetest.Checksum(t, theirs[1], 32*lvm.MiB)}
-	var whole lvm.Bytes
-	for command, n := range map[string]int{"vgcreate": 1, "lvcreate": 3} {
-		t.Run(command, func(t *testing.T) {
-			var all []lvmtest.Cut
-			t.Run("whole", func(t *testing.T) {
-				o, disks := halfMade(t, lvmtest.Program{Commands: command, After: dies}, &all)
-				size, problem := rebuilt(t, o, disks)
-				if whole = size; problem != "" {
-					t.Errorf("killed after %s: %s", command, problem)
-				}
-			})
-			t.Logf("%s has %d cuts", command, len(all))
-			for i, m := range some(moments(command, all)[1:], n) {
-				t.Run(fmt.Sprint(i), func(t *testing.T) {
-					o, disks := halfMade(t, m.program, nil)
-					if size, problem := rebuilt(t, o, disks); problem != "" || size != whole {
-						t.Errorf("killed %s: a pool of %v, not %v; problem %q", m.name, size, whole, problem)
-					}
-				})
+	drop(agent, agent.Snapshot(t, origin, "s"))
+	agent.Stop()
+	for _, m := range some(moments("lvcreate", all), 1) {
+		interrupted(t, o, m.program, take)
+		agent := nodetest.Start(t, o)
+		healthy(t, "loam-thin", disk)
+		nodetest.Write(t, file+".more", lvm.MiB) // the origin is not suspended
+		s := agent.Snapshot(t, origin, "s")
+		if lvs := named(healthy(t, "loam-thin", disk), "s"); len(lvs) != 1 {
+			t.Errorf("killed %s: snapshots %q", m.name, lvs)
+		}
+		req := nodetest.Request("restored", "ext4", 64*lvm.MiB)
+		req.VolumeContentSource = nodetest.FromSnapshot(s)
+		restored := agent.Create(t, req)
+		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, restored, "ext4"), "ext4"), 4*lvm.MiB); got != sum {
+			t.Errorf("killed %s: the snapshot has other contents than its origin had", m.name)
+		}
+		agent.Unmount(t, restored)
+		agent.Delete(t, restored)
+		drop(agent, s)
+		agent.Stop()
+	}
+	nodetest.Start(t, o).Unmount(t, origin)
+}
+
+func TestFault3InterruptedExpandIsFinished(t *testing.T) {
+	const step = 16 * lvm.MiB
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir()}
+	agent := nodetest.Start(t, o)
+	size := 64 * lvm.MiB
+	v := agent.Create(t, nodetest.Request("v", "ext4", size))
+	target := agent.Mount(t, v, "ext4")
+	sum := nodetest.Write(t, nodetest.File(target, "ext4"), 4*lvm.MiB)
+	agent.Stop()
+	expand := func(a nodetest.Agent) error {
+		_, err := a.Controller().ControllerExpandVolume(context.Background(), &csi.ControllerExpandVolumeRequest{
+			VolumeId: v.GetVolumeId(), CapacityRange: &csi.CapacityRange{RequiredBytes: int64(size + step)},
+		})
+		return err
+	}
+	trace := interrupted(t, o, lvmtest.Program{Commands: "lvextend", After: dies}, expand)
+	all := lvmtest.Cuts(trace())
+	t.Logf("lvextend has %d cuts", len(all))
+	reloaded := moment{"between the device and its file system", lvmtest.Program{
+		Commands: "lvextend", After: "/usr/sbin/lvm lvchange --refresh loam-thin/v; " + dies,
+	}}
+	for i, m := range append(some(moments("lvextend", all), 1), reloaded) {
+		size += step
+		interrupted(t, o, m.program, expand)
+		agent := nodetest.Start(t, o)
+		lv, _ := healthy(t, "loam-thin", disk).LV("v") // the device is as large as the metadata say
+		if i%2 == 0 {
+			agent.Expand(t, v, size+step)
+			lv.Size = size + step
+		} else {
+			agent.Unmount(t, v)
+			agent.Mount(t, v, "ext4")
+		}
+		if got := nodetest.MountedSize(t, target, "ext4"); got < lv.Size*8/10 {
+			t.Errorf("killed %s: on a volume of %v the file system has %v", m.name, lv.Size, got)
+		}
+		if got := nodetest.Checksum(t, nodetest.File(target, "ext4"), 4*lvm.MiB); got != sum {
+			t.Errorf("killed %s: the contents changed", m.name)
+		}
+		agent.Stop()
+	}
+	nodetest.Start(t, o).Unmount(t, v)
+}
+
+func TestFault4InterruptedDeleteIsFinishedAndTheSpaceComesBack(t *testing.T) {
+	for kind, command := range map[string]string{"thin": "lvremove", "thick": "lvrename"} {
+		t.Run(kind, func(t *testing.T) {
+			disk := lvmtest.RequireDisks(t, 1)[0]
+			o := nodetest.Options{Config: nodetest.OnePool(kind, disk), Dir: t.TempDir()}
+			agent := nodetest.Start(t, o)
+			neighbour := agent.Create(t, nodetest.Request("neighbour", "ext4", 64*lvm.MiB))
+			kept := nodetest.File(agent.Mount(t, neighbour, "ext4"), "ext4")
+			sum := nodetest.Write(t, kept, 4*lvm.MiB)
+			room := agent.Capacity(t)
+			var v *csi.Volume
+			fill := func(a nodetest.Agent) {
+				v = a.Create(t, nodetest.Request("v", "", 64*lvm.MiB))
+				nodetest.Write(t, a.Mount(t, v, ""), 16*lvm.MiB)
+				a.Unmount(t, v)
 			}
+			remove := func(a nodetest.Agent) error {
+				_, err := a.Controller().DeleteVolume(context.Background(), &csi.DeleteVolumeRequest{VolumeId: v.GetVolumeId()})
+				return err
+			}
+			fill(agent)
+			agent.Stop()
+			trace := interrupted(t, o, lvmtest.Program{Commands: command, After: dies}, remove)
+			all := lvmtest.Cuts(trace())
+			t.Logf("%s has %d cuts", command, len(all))
+			for _, m := range some(moments(command, all), 1) {
+				agent := nodetest.Start(t, o)
+				fill(agent)
+				agent.Stop()
+				interrupted(t, o, m.program, remove)
+				agent = nodetest.Start(t, o)
+				agent.Delete(t, v)
+				comesBack(t, agent, room, m.name)
+				w := agent.Create(t, nodetest.Request("w", "", 64*lvm.MiB))
+				if lv, ok := healthy(t, "loam-"+kind, disk).LV("w"); !ok || lv.Mapped != 0 {
+					t.Errorf("killed %s: the next volume is there %v: %+v", m.name, ok, lv)
+				}
+				empty(t, agent.Mount(t, w, ""), 64*lvm.MiB)
+				agent.Unmount(t, w)
+				agent.Delete(t, w)
+				comesBack(t, agent, room, m.name)
+				agent.Stop()
+			}
+			if nodetest.Checksum(t, kept, 4*lvm.MiB) != sum {
+				t.Error("a neighbour's contents changed")
+			}
+			nodetest.Start(t, o).Unmount(t, neighbour)
 		})
 	}
-	if after := [2]string{nodetest.Checksum(t, theirs[0], 32*lvm.MiB), nodetest.Checksum(t, theirs[1], 32*lvm.MiB)}; after != before {
-		t.Error("what others had begun was touched")
-	}
 }
 
-// halfMade is what is left where an agent was killed while it made its pool.
-func halfMade(t *testing.T, p lvmtest.Program, cuts *[]lvmtest.Cut) (o nodetest.Options, disks []string) {
+// comesBack waits until the pool has the room that it had: thick volumes are zeroed first.
+func comesBack(t *testing.T, agent nodetest.Agent, room lvm.Bytes, moment string) {
 	t.Helper()
-	all := lvmtest.RequireDisks(t, 2)
-	t.Cleanup(func() { os.RemoveAll("/dev/loam-thin") }) // where a killed command may leave links
-	disks = all[:2]
-	o = nodetest.Options{Config: nodetest.OnePool("thin", append(slices.Clone(disks), "/dev/ubdd", "/dev/ubde")...), Dir: t.TempDir()}
-	o, trace := mortal(t, o, p)
-	if err := nodetest.Command(t, o).Run(); err == nil {
-		t.Error("the agent was not killed")
-	}
-	if cuts != nil {
-		*cuts = lvmtest.Cuts(trace())
-	}
-	o.Binary = ""
-	return o, disks
-}
-
-// rebuilt is the size of the pool that the next agent makes, and what is wrong with it.
-func rebuilt(t *testing.T, o nodetest.Options, disks []string) (lvm.Bytes, string) {
-	t.Helper()
-	agent := nodetest.Start(t, o)
-	defer agent.Stop()
-	pools, err := agent.Admin.Pools(context.Background())
-	if err != nil || len(pools) != 1 || !pools[0].Ready {
-		return 0, fmt.Sprintf("%+v, %v", pools, err)
-	}
-	for _, d := range disks {
-		if v := judged(t, agent, d); v.State != admin.DiskTaken {
-			return 0, fmt.Sprintf("%s is %s: %s", d, v.State, v.Reason)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		now := agent.Capacity(t)
+		if now == room {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("killed %s: the pool can give %v, and before %v", moment, now, room)
 		}
 	}
-	agent.Delete(t, agent.Create(t, nodetest.Request("v", "", 64*lvm.MiB)))
-	vg := healthy(t, "loam-thin", disks...)
-	if lvs := named(vg, ""); !slices.Equal(lvs, []string{"pool"}) {
-		return 0, fmt.Sprintf("there are %q", lvs)
-	}
-	pool, _ := vg.LV("pool")
-	return pool.Size, ""
 }
-
-var _ csi.Volume
