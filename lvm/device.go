@@ -56,6 +56,7 @@ func deviceOf(m mapping) (Device, error) {
 
 // mapping is a device of device-mapper with the status of its targets.
 type mapping struct {
+	name      string
 	uuid      string
 	number    deviceNumber
 	open      int
@@ -89,7 +90,7 @@ func parseStatus(reply []byte) (mapping, error) {
 		return mapping{}, err
 	}
 	m := mapping{
-		uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
+		name: text(head.Name[:]), uuid: text(head.Uuid[:]), number: deviceNumber{unix.Major(head.Dev), unix.Minor(head.Dev)}, open: int(head.Open_count),
 		suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0, readOnly: head.Flags&unix.DM_READONLY_FLAG != 0,
 		loaded: head.Flags&unix.DM_INACTIVE_PRESENT_FLAG != 0,
 	}

@@ -65,9 +65,12 @@ func (h *healing) natively() (stale bool, err error) {
 			return false, err
 		}
 	}
+	if err := h.look(); err != nil {
+		return false, err
+	}
 	for _, lv := range h.group.LVs {
-		if lv.Active && lv.Stale && lv.Segment != Thin {
-			h.note(lv.Name, "table loaded anew: it was not as large as the metadata say")
+		if lv.Active && lv.Stale {
+			h.note(lv.Name, "reloaded by LVM: its size or its name was not what the metadata say")
 			stale = true
 		}
 	}
@@ -260,18 +263,15 @@ func (h *healing) each(do func(LogicalVolume, mapping) error) error {
 	return nil
 }
 
-// reload loads the tables of thin volumes that are stale.
+// reload loads the tables of thin volumes that are smaller than their metadata say.
 func (h *healing) reload() error {
-	for _, lv := range h.group.LVs {
-		if lv.Segment != Thin || !lv.Stale || !lv.Active {
-			continue
-		}
-		if err := h.kernel.resizeThin(deviceUUID(h.group, lv), lv.Size); err != nil {
-			return fmt.Errorf("%s/%s: %w", h.vg, lv.Name, err)
+	return h.each(func(lv LogicalVolume, m mapping) error {
+		if lv.Segment != Thin || m.size() >= lv.Size {
+			return nil
 		}
 		h.note(lv.Name, "table loaded anew: it was not as large as the metadata say")
-	}
-	return nil
+		return h.kernel.resizeThin(m.uuid, lv.Size)
+	})
 }
 
 // settle brings thin pools to where their metadata say they are. A change of a pool's volumes is written to the metadata first,

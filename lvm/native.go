@@ -358,7 +358,7 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 		return nil
 	}
 	lv.set(m)
-	lv.Active, lv.Stale = true, m.size() != lv.Size
+	lv.Active, lv.Stale = true, m.size() != lv.Size || misnamed(*vg, *lv, m)
 	if lv.Segment != Thin {
 		return nil
 	}
@@ -369,6 +369,11 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 		lv.Mapped, lv.Health = 0, Failed
 	}
 	return nil
+}
+
+// misnamed says that a volume was renamed, and its device not.
+func misnamed(vg VolumeGroup, lv LogicalVolume, m mapping) bool {
+	return !lv.Hidden && m.name != deviceName(vg.Name, lv.Name)
 }
 
 // deviceUUID is the UUID of a volume's device, without the suffixes of parts.

@@ -117,7 +117,7 @@ type LogicalVolume struct {
 	Created    time.Time
 	Active     bool
 	Suspended  bool
-	Stale      bool // a change was interrupted: active, but not as large as its metadata say, or a part of a thin pool that is not. Not known when LVM had to be asked
+	Stale      bool // a change was interrupted: active, but not with the size and name that its metadata say, or a part of a thin pool that is not. Not known when LVM had to be asked
 	Open       bool
 	ReadOnly   bool
 	SkipActive bool // activation is skipped unless forced (lvchange -K)

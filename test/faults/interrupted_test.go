@@ -131,34 +131,36 @@ func TestFault1InterruptedCreateMakesOneVolumeOrNone(t *testing.T) {
 	agent.Stop()
 	before, _ := group(t, "loam-thin", disk).LV("pool")
 	for i, m := range some(moments("lvcreate", all), 3) {
-		interrupted(t, o, m.program, create)
-		agent := nodetest.Start(t, o)
-		if lvs := named(healthy(t, "loam-thin", disk), "v"); len(lvs) > 1 {
-			t.Errorf("killed %s: volumes %q", m.name, lvs)
-		}
-		if i%2 == 0 { // an orchestrator asks again, or gives up
-			agent.Create(t, nodetest.Request("v", "", 64*lvm.MiB))
-			lv, ok := group(t, "loam-thin", disk).LV("v")
-			if !ok || lv.Mapped != 0 {
-				t.Errorf("killed %s: created again, it is there %v: %+v", m.name, ok, lv)
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			interrupted(t, o, m.program, create)
+			agent := nodetest.Start(t, o)
+			if lvs := named(healthy(t, "loam-thin", disk), "v"); len(lvs) > 1 {
+				t.Errorf("killed %s: volumes %q", m.name, lvs)
 			}
-			target := agent.Mount(t, v, "")
-			empty(t, target, 64*lvm.MiB)
-			nodetest.Write(t, target, lvm.MiB)
-			agent.Unmount(t, v)
-		}
-		agent.Delete(t, v)
-		vg := healthy(t, "loam-thin", disk)
-		if lvs := named(vg, ""); !slices.Equal(slices.Sorted(slices.Values(lvs)), []string{"neighbour", "pool"}) {
-			t.Errorf("killed %s: in the end there are %q", m.name, lvs)
-		}
-		if pool, _ := vg.LV("pool"); pool.Mapped != before.Mapped {
-			t.Errorf("killed %s: the pool holds %v, and before %v", m.name, pool.Mapped, before.Mapped)
-		}
-		if marks, err := os.ReadDir(filepath.Join(o.Dir, "state", "making")); err != nil || len(marks) > 0 {
-			t.Errorf("killed %s: marks %v are left, %v", m.name, marks, err)
-		}
-		agent.Stop()
+			if i%2 == 0 { // an orchestrator asks again, or gives up
+				agent.Create(t, nodetest.Request("v", "", 64*lvm.MiB))
+				lv, ok := group(t, "loam-thin", disk).LV("v")
+				if !ok || lv.Mapped != 0 {
+					t.Errorf("killed %s: created again, it is there %v: %+v", m.name, ok, lv)
+				}
+				target := agent.Mount(t, v, "")
+				empty(t, target, 64*lvm.MiB)
+				nodetest.Write(t, target, lvm.MiB)
+				agent.Unmount(t, v)
+			}
+			agent.Delete(t, v)
+			vg := healthy(t, "loam-thin", disk)
+			if lvs := named(vg, ""); !slices.Equal(slices.Sorted(slices.Values(lvs)), []string{"neighbour", "pool"}) {
+				t.Errorf("killed %s: in the end there are %q", m.name, lvs)
+			}
+			if pool, _ := vg.LV("pool"); pool.Mapped != before.Mapped {
+				t.Errorf("killed %s: the pool holds %v, and before %v", m.name, pool.Mapped, before.Mapped)
+			}
+			if marks, err := os.ReadDir(filepath.Join(o.Dir, "state", "making")); err != nil || len(marks) > 0 {
+				t.Errorf("killed %s: marks %v are left, %v", m.name, marks, err)
+			}
+			agent.Stop()
+		})
 	}
 	if got := nodetest.Checksum(t, nodetest.File(agent.Target(neighbour), "ext4"), 4*lvm.MiB); got != sum {
 		t.Error("a neighbour's contents changed")
@@ -189,25 +191,27 @@ func TestFault2InterruptedSnapshotIsOneOrNone(t *testing.T) {
 	}
 	drop(agent, agent.Snapshot(t, origin, "s"))
 	agent.Stop()
-	for _, m := range some(moments("lvcreate", all), 1) {
-		interrupted(t, o, m.program, take)
-		agent := nodetest.Start(t, o)
-		healthy(t, "loam-thin", disk)
-		nodetest.Write(t, file+".more", lvm.MiB) // the origin is not suspended
-		s := agent.Snapshot(t, origin, "s")
-		if lvs := named(healthy(t, "loam-thin", disk), "s"); len(lvs) != 1 {
-			t.Errorf("killed %s: snapshots %q", m.name, lvs)
-		}
-		req := nodetest.Request("restored", "ext4", 64*lvm.MiB)
-		req.VolumeContentSource = nodetest.FromSnapshot(s)
-		restored := agent.Create(t, req)
-		if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, restored, "ext4"), "ext4"), 4*lvm.MiB); got != sum {
-			t.Errorf("killed %s: the snapshot has other contents than its origin had", m.name)
-		}
-		agent.Unmount(t, restored)
-		agent.Delete(t, restored)
-		drop(agent, s)
-		agent.Stop()
+	for i, m := range some(moments("lvcreate", all), 1) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			interrupted(t, o, m.program, take)
+			agent := nodetest.Start(t, o)
+			healthy(t, "loam-thin", disk)
+			nodetest.Write(t, file+".more", lvm.MiB) // the origin is not suspended
+			s := agent.Snapshot(t, origin, "s")
+			if lvs := named(healthy(t, "loam-thin", disk), "s"); len(lvs) != 1 {
+				t.Errorf("killed %s: snapshots %q", m.name, lvs)
+			}
+			req := nodetest.Request("restored", "ext4", 64*lvm.MiB)
+			req.VolumeContentSource = nodetest.FromSnapshot(s)
+			restored := agent.Create(t, req)
+			if got := nodetest.Checksum(t, nodetest.File(agent.Mount(t, restored, "ext4"), "ext4"), 4*lvm.MiB); got != sum {
+				t.Errorf("killed %s: the snapshot has other contents than its origin had", m.name)
+			}
+			agent.Unmount(t, restored)
+			agent.Delete(t, restored)
+			drop(agent, s)
+			agent.Stop()
+		})
 	}
 	nodetest.Start(t, o).Unmount(t, origin)
 }
@@ -235,24 +239,26 @@ func TestFault3InterruptedExpandIsFinished(t *testing.T) {
 		Commands: "lvextend", After: "/usr/sbin/lvm lvchange --refresh loam-thin/v; " + dies,
 	}}
 	for i, m := range append(some(moments("lvextend", all), 1), reloaded) {
-		size += step
-		interrupted(t, o, m.program, expand)
-		agent := nodetest.Start(t, o)
-		lv, _ := healthy(t, "loam-thin", disk).LV("v") // the device is as large as the metadata say
-		if i%2 == 0 {
-			agent.Expand(t, v, size+step)
-			lv.Size = size + step
-		} else {
-			agent.Unmount(t, v)
-			agent.Mount(t, v, "ext4")
-		}
-		if got := nodetest.MountedSize(t, target, "ext4"); got < lv.Size*8/10 {
-			t.Errorf("killed %s: on a volume of %v the file system has %v", m.name, lv.Size, got)
-		}
-		if got := nodetest.Checksum(t, nodetest.File(target, "ext4"), 4*lvm.MiB); got != sum {
-			t.Errorf("killed %s: the contents changed", m.name)
-		}
-		agent.Stop()
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			size += step
+			interrupted(t, o, m.program, expand)
+			agent := nodetest.Start(t, o)
+			lv, _ := healthy(t, "loam-thin", disk).LV("v") // the device is as large as the metadata say
+			if i%2 == 0 {
+				agent.Expand(t, v, size+step)
+				lv.Size = size + step
+			} else {
+				agent.Unmount(t, v)
+				agent.Mount(t, v, "ext4")
+			}
+			if got := nodetest.MountedSize(t, target, "ext4"); got < lv.Size*8/10 {
+				t.Errorf("killed %s: on a volume of %v the file system has %v", m.name, lv.Size, got)
+			}
+			if got := nodetest.Checksum(t, nodetest.File(target, "ext4"), 4*lvm.MiB); got != sum {
+				t.Errorf("killed %s: the contents changed", m.name)
+			}
+			agent.Stop()
+		})
 	}
 	nodetest.Start(t, o).Unmount(t, v)
 }
@@ -282,23 +288,25 @@ func TestFault4InterruptedDeleteIsFinishedAndTheSpaceComesBack(t *testing.T) {
 			trace := interrupted(t, o, lvmtest.Program{Commands: command, After: dies}, remove)
 			all := lvmtest.Cuts(trace())
 			t.Logf("%s has %d cuts", command, len(all))
-			for _, m := range some(moments(command, all), 1) {
-				agent := nodetest.Start(t, o)
-				fill(agent)
-				agent.Stop()
-				interrupted(t, o, m.program, remove)
-				agent = nodetest.Start(t, o)
-				agent.Delete(t, v)
-				comesBack(t, agent, room, m.name)
-				w := agent.Create(t, nodetest.Request("w", "", 64*lvm.MiB))
-				if lv, ok := healthy(t, "loam-"+kind, disk).LV("w"); !ok || lv.Mapped != 0 {
-					t.Errorf("killed %s: the next volume is there %v: %+v", m.name, ok, lv)
-				}
-				empty(t, agent.Mount(t, w, ""), 64*lvm.MiB)
-				agent.Unmount(t, w)
-				agent.Delete(t, w)
-				comesBack(t, agent, room, m.name)
-				agent.Stop()
+			for i, m := range some(moments(command, all), 1) {
+				t.Run(fmt.Sprint(i), func(t *testing.T) {
+					agent := nodetest.Start(t, o)
+					fill(agent)
+					agent.Stop()
+					interrupted(t, o, m.program, remove)
+					agent = nodetest.Start(t, o)
+					agent.Delete(t, v)
+					comesBack(t, agent, room, m.name)
+					w := agent.Create(t, nodetest.Request("w", "", 64*lvm.MiB))
+					if lv, ok := healthy(t, "loam-"+kind, disk).LV("w"); !ok || lv.Mapped != 0 {
+						t.Errorf("killed %s: the next volume is there %v: %+v", m.name, ok, lv)
+					}
+					empty(t, agent.Mount(t, w, ""), 64*lvm.MiB)
+					agent.Unmount(t, w)
+					agent.Delete(t, w)
+					comesBack(t, agent, room, m.name)
+					agent.Stop()
+				})
 			}
 			if nodetest.Checksum(t, kept, 4*lvm.MiB) != sum {
 				t.Error("a neighbour's contents changed")
