@@ -128,6 +128,9 @@ func (l *LVM) Flush(vg string) error {
 	lock := l.group(vg)
 	lock.Lock()
 	defer lock.Unlock()
+	if err := l.answers(vg); err != nil {
+		return err
+	}
 	return l.flushAll(l.toFlush(vg, nil))
 }
 
@@ -156,8 +159,12 @@ func (l *LVM) change(vg string, args []string, added ...string) error {
 
 // changeLocked is change for who has the group's lock.
 //
-// While somebody else's command has the group locked, none is begun: it could not be ended. Errors: ErrLocked.
+// While somebody else's command has the group locked, or a disk of it does not answer, none is begun: it could not be ended. Errors:
+// ErrLocked; ErrSilent.
 func (l *LVM) changeLocked(vg string, args []string, added ...string) error {
+	if err := l.answers(vg); err != nil {
+		return err
+	}
 	unlock, err := lockGroup(vg)
 	if err != nil {
 		return err
@@ -183,7 +190,7 @@ func (l *LVM) toFlush(vg string, added []string) []string {
 		ok = false
 	}
 	if !ok {
-		return l.devices
+		return l.answering()
 	}
 	return slices.Clone(known)
 }

@@ -5,25 +5,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Device reads an active volume from the kernel, without a process and without waiting for any lock of LVM. Errors:
-// ErrNoDevice when it is not active or does not exist; ErrName.
+// Device reads an active volume from the kernel, without a process and without waiting for any lock of LVM. A node that LVM did
+// not live to make is made, so that Path can be opened. Errors: ErrNoDevice when it is not active or does not exist; ErrSilent; ErrName.
 func (l *LVM) Device(vg, lv string) (Device, error) {
 	if err := CheckVolume(vg, lv); err != nil {
 		return Device{}, err
 	}
-	kernel, err := openControl()
-	if err != nil {
-		return Device{}, err
-	}
-	defer kernel.close()
 	name := deviceName(vg, lv)
-	m, err := kernel.status(which{name: name})
+	m, err := l.status(name)
 	if err != nil {
 		return Device{}, fmt.Errorf("%s/%s: %w", vg, lv, err)
 	}
@@ -32,7 +28,47 @@ func (l *LVM) Device(vg, lv string) (Device, error) {
 		return Device{}, fmt.Errorf("%s/%s: device %s: %w", vg, lv, name, err)
 	}
 	d.Path = "/dev/mapper/" + name
-	return d, nil
+	return d, makeNode(d.Path, m.number)
+}
+
+// status asks the kernel about a device.
+func (l *LVM) status(name string) (mapping, error) {
+	return ask(&l.asked, "device "+name, func() (mapping, error) {
+		kernel, err := openControl()
+		if err != nil {
+			return mapping{}, err
+		}
+		defer kernel.close()
+		return kernel.status(which{name: name})
+	})
+}
+
+// makeNode sees to it that a device's node is there. Usually LVM, or udev, has made it; the former does so after everything else,
+// so that a command that was killed may have left none, or another device's.
+func makeNode(path string, number deviceNumber) error {
+	wanted := unix.Mkdev(number.major, number.minor)
+	is := func() (bool, error) {
+		var s unix.Stat_t
+		err := unix.Stat(path, &s)
+		return err == nil && s.Mode&unix.S_IFMT == unix.S_IFBLK && s.Rdev == wanted, err
+	}
+	right, err := is()
+	switch {
+	case right:
+		return nil
+	case err != nil && !errors.Is(err, unix.ENOENT):
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, unix.ENOENT) {
+		return &fs.PathError{Op: "unlink", Path: path, Err: err}
+	}
+	if err := unix.Mknod(path, unix.S_IFBLK|0o600, int(wanted)); err != nil {
+		if right, _ := is(); right { // udev was quicker
+			return nil
+		}
+		return &fs.PathError{Op: "mknod", Path: path, Err: err}
+	}
+	return nil
 }
 
 // uuidPrefix begins the device-mapper UUID of everything that LVM makes; the group's UUID, the volume's and for parts of

@@ -25,6 +25,9 @@ var ErrUnclear = errors.New("not mended, as it is not clear what is right")
 // ErrLocked says that another LVM command, perhaps a person's, has kept a volume group locked for too long (flock(2) of a file).
 var ErrLocked = errors.New("locked by another LVM command, which does not end")
 
+// ErrSilent says that a device does not answer: reading it neither ends nor fails.
+var ErrSilent = errors.New("does not answer")
+
 // ErrNoLVM says that there is no lvm binary to run.
 var ErrNoLVM = errors.New("no lvm binary found: install LVM2 (package lvm2)")
 

@@ -19,7 +19,10 @@ func (l *LVM) Ask() (Report, error) {
 	return l.ask(l.allowed())
 }
 
-func (l *LVM) Read() (Report, error) { return new(reader).report(l.allowed()) }
+func (l *LVM) Read() (Report, error) {
+	r := newReader(&l.asked)
+	return r.report(l.allowed())
+}
 
 // Metadata is what a device carries: its label and the headers of its metadata areas, and the text in them.
 func Metadata(path string) (heads, text []byte, err error) {

@@ -26,6 +26,9 @@ func (l *LVM) Heal(_ context.Context, vg string) ([]Healed, error) {
 	lock := l.group(vg)
 	lock.Lock()
 	defer lock.Unlock()
+	if err := l.answers(vg); err != nil {
+		return nil, err
+	}
 	h := healing{l: l, vg: vg}
 	stale, err := h.natively()
 	if err == nil && stale {
@@ -78,7 +81,7 @@ func (h *healing) natively() (stale bool, err error) {
 }
 
 func (h *healing) look() error {
-	r := new(reader)
+	r := newReader(&h.l.asked)
 	report, err := r.report(h.l.allowed())
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package lvm
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,12 +39,15 @@ type LVM struct {
 
 	running sync.WaitGroup // reports whose callers may have left
 	reader  reader         // of the one report that is made at a time
+	asked   questions
 
 	configuring sync.Mutex // guards the writing of lvm.conf, and
 	configured  bool       // whether it is written
 
 	mu       sync.Mutex // guards what follows
 	devices  []string
+	silent   []string               // devices that do not answer, and others of the same groups
+	hung     map[string]bool        // those groups, by name
 	locks    map[string]*sync.Mutex // by volume group
 	members  map[string][]string    // devices of each volume group, as far as known
 	changes  int                    // how often members changed by something else than a report
@@ -54,10 +58,12 @@ type LVM struct {
 // New finds the binary and starts nothing. Until SetDevices, LVM may look at no device. See Available for whether LVM
 // can be used at all.
 func New(o Options) *LVM {
-	return &LVM{
+	l := &LVM{
 		options: o, binary: findBinary(o.Binary), flush: fsync,
 		locks: map[string]*sync.Mutex{}, members: map[string][]string{}, backedUp: map[string]int64{},
 	}
+	l.reader = newReader(&l.asked)
+	return l
 }
 
 // Available returns ErrNoLVM when there is no binary to run.
@@ -80,10 +86,29 @@ func (l *LVM) SetDevices(paths []string) {
 // only when their command has ended, so that their callers know.
 func (l *LVM) Wait() { l.running.Wait() }
 
+// allowed are the devices that may be looked at, without those that nobody must wait for; never modified in place.
 func (l *LVM) allowed() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.devices // never modified in place
+	return l.answering()
+}
+
+// answering is allowed for who has the mutex.
+func (l *LVM) answering() []string {
+	if len(l.silent) == 0 {
+		return l.devices
+	}
+	return slices.DeleteFunc(slices.Clone(l.devices), func(d string) bool { return slices.Contains(l.silent, d) })
+}
+
+// answers is nil as long as a group's devices answer: nothing is begun that would not end. Errors: ErrSilent.
+func (l *LVM) answers(vg string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hung[vg] {
+		return fmt.Errorf("a disk of volume group %s %w", vg, ErrSilent)
+	}
+	return nil
 }
 
 // group returns the lock of a volume group, which guards one mutating command and its flush.

@@ -11,17 +11,12 @@ import (
 const metadataBlock = 4 * KiB
 
 // Usage reads how much of an active thin pool is in use from the kernel, without a process and without waiting for any lock of
-// LVM: it costs a few microseconds. Errors: ErrNoDevice, also for a volume that is no thin pool; ErrName.
+// LVM: it costs a few microseconds. Errors: ErrNoDevice, also for a volume that is no thin pool; ErrSilent; ErrName.
 func (l *LVM) Usage(vg, pool string) (Usage, error) {
 	if err := CheckVolume(vg, pool); err != nil {
 		return Usage{}, err
 	}
-	kernel, err := openControl()
-	if err != nil {
-		return Usage{}, err
-	}
-	defer kernel.close()
-	m, err := kernel.status(which{name: deviceName(vg, pool) + "-tpool"})
+	m, err := l.status(deviceName(vg, pool) + "-tpool")
 	if err != nil {
 		return Usage{}, fmt.Errorf("%s/%s: %w", vg, pool, err)
 	}

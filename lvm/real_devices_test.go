@@ -63,6 +63,31 @@ func TestThickVolumeShowsNoOldSignature(t *testing.T) {
 }
 
 // Configurations name disks by /dev/disk/by-id; LVM reports the name that it prefers.
+func TestNodesThatAreMissingOrAnothersAreMade(t *testing.T) {
+	r := start(t, lvm.Options{ConfigDir: t.TempDir()})
+	r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:1]}))
+	for _, name := range []string{"a", "b"} {
+		r.must(r.l.CreateThick(lvm.CreateThick{VG: vg, Name: name, Size: 4 * lvm.MiB}))
+	}
+	node := func(lv string) (path string, number uint64) {
+		d, err := r.l.Device(vg, lv)
+		r.must(err)
+		var s unix.Stat_t
+		r.must(unix.Stat(d.Path, &s))
+		if want := unix.Mkdev(d.Major, d.Minor); s.Rdev != want {
+			t.Errorf("%s is device %x, want %x", d.Path, s.Rdev, want)
+		}
+		return d.Path, s.Rdev
+	}
+	a, _ := node("a")
+	_, b := node("b")
+	r.must(os.Remove(a))
+	node("a")
+	r.must(os.Remove(a))
+	r.must(unix.Mknod(a, unix.S_IFBLK|0o600, int(b)))
+	node("a")
+}
+
 func TestDevicesMayBeNamedByLinks(t *testing.T) {
 	r := start(t, lvm.Options{})
 	link := "/dev/loam-test-link"
@@ -148,6 +173,10 @@ func TestUnfinishedIsOnlyWhatNobodyUsed(t *testing.T) {
 			t.Errorf("%s: unfinished %v, error %v; want %v", what, got, err, want)
 		}
 	}
+	wipe := func() { // other tests had metadata there
+		r.must(exec.Command("dd", "if=/dev/zero", "of="+r.devices[0], "bs=1M", "count=32", "oflag=direct").Run())
+	}
+	wipe()
 	is(false, "a blank disk")
 	r.must(exec.Command("lvm", "pvcreate", "-qq", r.devices[0]).Run())
 	is(false, "a physical volume with a metadata area of another size")

@@ -3,6 +3,7 @@ package lvm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -93,8 +94,12 @@ func (l *LVM) report() (Report, error) {
 		return Report{}, nil
 	}
 	report, err := l.reader.report(devices)
+	l.mu.Lock()
+	l.silent, l.hung = l.reader.unanswering(), maps.Clone(l.reader.hung)
+	l.mu.Unlock()
 	if err != nil {
-		report, err = l.ask(devices)
+		report, err = l.ask(l.allowed())
+		report.VolumeGroups = append(report.VolumeGroups, l.reader.hanging()...)
 	}
 	if err != nil {
 		return Report{}, err
@@ -105,6 +110,9 @@ func (l *LVM) report() (Report, error) {
 
 // ask has LVM make the report.
 func (l *LVM) ask(devices []string) (Report, error) {
+	if len(devices) == 0 {
+		return Report{}, nil
+	}
 	out, err := l.run(reportArgs())
 	if err != nil {
 		return Report{}, err

@@ -39,7 +39,8 @@ func (l *LVM) Extend(vg, lv string, to Bytes) error {
 
 // lookGroup reads one group, natively or not at all.
 func (l *LVM) lookGroup(vg string) (VolumeGroup, error) {
-	report, err := new(reader).report(l.allowed())
+	r := newReader(&l.asked)
+	report, err := r.report(l.allowed())
 	if err != nil {
 		return VolumeGroup{}, err
 	}

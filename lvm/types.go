@@ -69,6 +69,12 @@ func (g VolumeGroup) LV(name string) (lv LogicalVolume, ok bool) {
 	return g.LVs[i], true
 }
 
+// Silent says that physical volumes of the group do not answer: what is reported of its volumes is what they were, and nothing can be
+// changed.
+func (g VolumeGroup) Silent() bool {
+	return slices.ContainsFunc(g.PVs, func(pv PhysicalVolume) bool { return pv.Silent })
+}
+
 // PhysicalVolume is one PV.
 type PhysicalVolume struct {
 	Device      string // path as LVM names it; "[unknown]" when missing
@@ -76,6 +82,7 @@ type PhysicalVolume struct {
 	Tags        []string
 	Size, Free  Bytes // usable by extents
 	Missing     bool
+	Silent      bool // it is there and does not answer; it counts as missing
 	Duplicate   bool // another allowed device carries the same PV UUID; LVM refuses to change the group
 	Allocatable bool
 }

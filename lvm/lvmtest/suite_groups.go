@@ -141,7 +141,7 @@ func physicalVolumesAreCleared(s *suite) {
 	if r := s.report(); len(r.Unused) != 1 || r.Unused[0].Device != s.devices[2] {
 		s.Errorf("physical volumes in no group: %+v", r.Unused)
 	}
-	s.must(s.l.Clear(groupName)) // no devices: nothing to do
+	s.must(s.l.Clear(groupName))               // no devices: nothing to do
 	s.must(s.l.Clear(groupName, s.devices[1])) // it is blank now, and stays so
 	s.must(s.l.ExtendGroup(groupName, 0, s.devices[1]))
 }

@@ -42,6 +42,7 @@ var codeOf = []struct {
 	{pool.ErrBusy, codes.Aborted},
 	{lvm.ErrLocked, codes.Aborted},
 	{pool.ErrMissing, codes.Unavailable},
+	{lvm.ErrSilent, codes.Unavailable},
 	{pool.ErrUnknown, codes.InvalidArgument},
 	{signature.ErrUnreadable, codes.Unavailable},
 	{filesystem.ErrLost, codes.Unavailable},

@@ -142,7 +142,7 @@ func (s Survey) devices(vg lvm.VolumeGroup) []Disk {
 
 func (s Survey) disk(pv lvm.PhysicalVolume) (Disk, bool) {
 	i := slices.IndexFunc(s.Disks, func(d Inspected) bool { return slices.Contains(d.names(), pv.Device) })
-	if i < 0 || pv.Missing {
+	if i < 0 || pv.Missing && !pv.Silent {
 		return Disk{}, false
 	}
 	return s.Disks[i].Disk, true

@@ -22,6 +22,7 @@ const (
 	Failed                  Kind = "PoolFailed"
 	Suspended               Kind = "Suspended"
 	DeviceMissing           Kind = "DeviceMissing"
+	DeviceSilent            Kind = "DeviceSilent"
 	NotExtended             Kind = "PoolNotExtended"
 	Unsettled               Kind = "PoolUnsettled"
 	NotBackedUp             Kind = "MetadataNotBackedUp"
@@ -92,6 +93,9 @@ func (a *assessment) tellLevel(k Kind, level int, format string, args ...any) {
 // group looks at what does not depend on the type of the pool.
 func (a *assessment) group() {
 	switch {
+	case a.vg.Silent():
+		a.tell(DeviceSilent, "%d of the %d physical volumes of volume group %s do not answer: whoever reads or writes its volumes waits, and nothing is changed. "+
+			"Look for the disk's resets and timeouts in the kernel's log; all goes on by itself when it answers again", a.vg.MissingPVs, len(a.vg.PVs), a.vg.Name)
 	case a.vg.MissingPVs > 0 && a.vg.MissingPVs == len(a.vg.PVs):
 		a.tell(DeviceMissing, "none of the physical volumes of volume group %s is to be seen: its volumes return errors and nothing is changed. "+
 			"Bring the disks back; if they are there and not recognised, see `loam pool restore-metadata %s --dry-run`", a.vg.Name, a.config.Name)

@@ -154,7 +154,9 @@ func (m *Monitor) look(ctx context.Context) (near, tight bool) {
 			plan = m.extend(ctx, c, before, plan)
 		}
 		conditions = append(conditions, plan.Conditions...)
-		conditions = append(conditions, assessFileSystems(m.failing(ctx, c, report))...)
+		if !vg.Silent() {
+			conditions = append(conditions, assessFileSystems(m.failing(ctx, c, report))...)
+		}
 		near, tight = near || plan.Close, tight || plan.Tight
 	}
 	for name, err := range m.pools.BackUp(report) {

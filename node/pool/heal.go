@@ -32,7 +32,7 @@ func (p *Pools) Healings(group string) (last []Healing, count int) {
 
 // Ails says whether a group has what an interrupted command of LVM leaves, and Heal may mend.
 func Ails(vg lvm.VolumeGroup) bool {
-	return slices.ContainsFunc(vg.LVs, func(lv lvm.LogicalVolume) bool { return lv.Suspended || lv.Stale || lv.Pending })
+	return !vg.Silent() && slices.ContainsFunc(vg.LVs, func(lv lvm.LogicalVolume) bool { return lv.Suspended || lv.Stale || lv.Pending })
 }
 
 // Heal mends a group under its lock, and logs and remembers what was done.

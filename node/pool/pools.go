@@ -21,8 +21,8 @@ import (
 // ErrBusy says that another operation on the same volume group does not end.
 var ErrBusy = errors.New("volume group is busy")
 
-// ErrMissing says that a volume group misses physical volumes, so that LVM changes nothing in it.
-var ErrMissing = errors.New("physical volumes are missing")
+// ErrMissing says that a volume group misses physical volumes, or that they do not answer, so that LVM changes nothing in it.
+var ErrMissing = errors.New("physical volumes are missing, or do not answer")
 
 // ErrUnknown says that no pool of that name is configured.
 var ErrUnknown = errors.New("no such pool")

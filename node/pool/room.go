@@ -56,6 +56,8 @@ func groupProblem(vg lvm.VolumeGroup) string {
 	switch {
 	case vg.Exported:
 		return fmt.Sprintf("volume group %s is exported (vgimport takes it back)", vg.Name)
+	case vg.Silent():
+		return fmt.Sprintf("%d of the %d physical volumes of volume group %s do not answer", vg.MissingPVs, len(vg.PVs), vg.Name)
 	case vg.MissingPVs > 0 || vg.Partial:
 		return fmt.Sprintf("volume group %s misses %d of its %d physical volumes", vg.Name, vg.MissingPVs, len(vg.PVs))
 	case vg.MetadataSize > 0 && vg.MetadataFree < leastMetadata:

@@ -357,6 +357,101 @@ func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
 	agent.Unmount(t, lost)
 }
 
+func TestFault20DiskThatHangsKeepsOnlyItsOwnPoolWaiting(t *testing.T) {
+	long(t)
+	disks := lvmtest.RequireDisks(t, 2)
+	bad, good := breakable(t, "bad", disks[0]), breakable(t, "good", disks[1])
+	agent := nodetest.Start(t, nodetest.Options{Config: twoPools(bad, good)})
+	hung := agent.Create(t, inPool("bad", nodetest.Request("hung", "ext4", 100*lvm.MiB)))
+	idle := agent.Create(t, inPool("bad", nodetest.Request("idle", "", 16*lvm.MiB)))
+	kept := agent.Create(t, inPool("good", nodetest.Request("kept", "ext4", 100*lvm.MiB)))
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, hung, "ext4"), "ext4"), lvm.MiB)
+	agent.Mount(t, kept, "ext4")
+	hungLoad, keptLoad := startLoad(t, agent.Target(hung)), startLoad(t, agent.Target(kept))
+
+	run(t, "dmsetup", "--noudevsync", "suspend", "--nolockfs", "--noflush", bad.name)
+	resume := sync.OnceFunc(func() { run(t, "dmsetup", "--noudevsync", "resume", bad.name) })
+	t.Cleanup(resume)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // nothing of what follows may hang
+	defer cancel()
+	var threads [3]int // those of the agent that wait for the disk, among them
+	for i := range threads {
+		var calls sync.WaitGroup
+		for n := range 20 { // calls for the disk that hangs end, too
+			calls.Go(func() {
+				_, err := agent.Controller().CreateVolume(ctx, inPool("bad", nodetest.Request(fmt.Sprintf("w%d-%d", i, n), "ext4", 16*lvm.MiB)))
+				if code := status.Code(err); code != codes.ResourceExhausted && code != codes.Unavailable && code != codes.Aborted {
+					t.Errorf("a volume on the disk that hangs: %v", err)
+				}
+				_, err = agent.Controller().DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: idle.GetVolumeId()})
+				if code := status.Code(err); code != codes.Unavailable && code != codes.Aborted {
+					t.Errorf("deleting the volume on it: %v", err)
+				}
+			})
+		}
+		v, err := agent.Controller().CreateVolume(ctx, inPool("good", nodetest.Request("v", "ext4", 32*lvm.MiB)))
+		if err != nil {
+			t.Fatalf("a volume on another disk: %v", err)
+		}
+		agent.Unmount(t, mounted(t, agent, v.GetVolume()))
+		agent.Expand(t, v.GetVolume(), 48*lvm.MiB)
+		agent.Delete(t, v.GetVolume())
+		_, err = agent.Node().NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: kept.GetVolumeId(), VolumePath: agent.Target(kept)})
+		if err != nil {
+			t.Errorf("the figures of a volume on another disk: %v", err)
+		}
+		calls.Wait()
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		threads[i] = len(tasks)
+	}
+	if threads[2] > threads[0]+10 {
+		t.Errorf("the agent's threads became more and more: %v", threads)
+	}
+	told(t, agent, "DeviceSilent", "loam-bad")
+	pools, err := agent.Admin.Pools(ctx)
+	if err != nil || pools[0].Available != 0 || pools[1].Available == 0 || !pools[1].Ready {
+		t.Errorf("the pools are %+v, %v; want the first to offer nothing, and the second something", pools, err)
+	}
+	if running, err := exec.Command("pgrep", "--count", "--exact", "lvm").Output(); strings.TrimSpace(string(running)) > "1" {
+		t.Errorf("%s commands of LVM run, %v", running, err)
+	}
+	if err := keptLoad.stop(); err != nil {
+		t.Errorf("writing to the other volume: %v", err)
+	}
+	agent.Unmount(t, kept)
+
+	resume()
+	if err := hungLoad.stop(); err != nil {
+		t.Errorf("writing to the volume whose disk answers again: %v", err)
+	}
+	for {
+		v, err := agent.Controller().CreateVolume(ctx, inPool("bad", nodetest.Request("v", "ext4", 16*lvm.MiB)))
+		if err == nil {
+			agent.Delete(t, v.GetVolume())
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("a volume on the disk that answers again: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got := nodetest.Checksum(t, nodetest.File(agent.Target(hung), "ext4"), lvm.MiB); got != sum {
+		t.Error("the contents of the volume whose disk hung changed")
+	}
+	agent.Unmount(t, hung)
+	agent.Delete(t, idle)
+}
+
+// mounted is a volume that is mounted.
+func mounted(t *testing.T, agent nodetest.Agent, v *csi.Volume) *csi.Volume {
+	t.Helper()
+	nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
+	return v
+}
+
 // load writes to a folder all the time.
 type load struct {
 	failed chan error // the error that ended it

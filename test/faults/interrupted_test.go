@@ -63,6 +63,10 @@ func mortal(t *testing.T, o nodetest.Options, p lvmtest.Program) (_ nodetest.Opt
 func interrupted(t *testing.T, o nodetest.Options, p lvmtest.Program, call func(nodetest.Agent) error) (trace func() string) {
 	t.Helper()
 	o, trace = mortal(t, o, p)
+	t.Cleanup(func() { // links that LVM does not remove are in the way of the next test's group
+		os.RemoveAll("/dev/loam-thin")
+		os.RemoveAll("/dev/loam-thick")
+	})
 	agent := nodetest.Start(t, o)
 	if call(agent) == nil {
 		t.Error("the call was not interrupted")

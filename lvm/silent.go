@@ -1,0 +1,73 @@
+package lvm
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A device that hangs, and a thin pool on one, keeps whoever asks it in the kernel, where nobody can end it. So whatever a report needs
+// is asked in a goroutine of its own, which is left behind; what did not answer is not asked again before it has.
+
+// patience is how long an answer is waited for. A disk that is only busy is quicker.
+const patience = 5 * time.Second
+
+// questions are those that wait for an answer. The zero value is ready; it is safe for concurrent use.
+type questions struct {
+	mu     sync.Mutex
+	silent map[string]int // what was asked in vain, and how often
+}
+
+func (q *questions) isSilent(about string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.silent[about] > 0
+}
+
+// pose asks, and returns a function that waits for the answer. Errors: ErrSilent.
+func pose[T any](q *questions, about string, ask func() (T, error)) (answer func(until time.Time) (T, error)) {
+	type reply struct {
+		value T
+		err   error
+	}
+	silence := func(time.Time) (nothing T, err error) { return nothing, fmt.Errorf("%s %w", about, ErrSilent) }
+	if q.isSilent(about) {
+		return silence
+	}
+	var ended, counted bool // guarded by q.mu
+	replies := make(chan reply, 1)
+	go func() {
+		value, err := ask()
+		replies <- reply{value, err}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		ended = true
+		if counted {
+			q.silent[about]--
+		}
+	}()
+	return func(until time.Time) (T, error) {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		select {
+		case r := <-replies:
+			return r.value, r.err
+		case <-timer.C:
+		}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if !ended {
+			if q.silent == nil {
+				q.silent = map[string]int{}
+			}
+			counted = true
+			q.silent[about]++
+		}
+		return silence(until)
+	}
+}
+
+// ask is pose, and waits as long as patience lasts.
+func ask[T any](q *questions, about string, question func() (T, error)) (T, error) {
+	return pose(q, about, question)(time.Now().Add(patience))
+}
