@@ -114,7 +114,7 @@ func longestNamesWork(s *suite) {
 
 func manyCreateAtOnce(s *suite) {
 	s.makePool()
-	const n = 50
+	const n = 20
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {

@@ -18,11 +18,14 @@ import (
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
+// longEnv is set by `make faults`.
+const longEnv = "LOAM_FAULTS"
+
 // long is for tests that `make faults` has time for.
 func long(t *testing.T) {
 	t.Helper()
-	if os.Getenv("LOAM_FAULTS") == "" {
-		t.Skip("takes long: make faults, or LOAM_FAULTS=1")
+	if os.Getenv(longEnv) == "" {
+		t.Skip("takes long: make faults, or " + longEnv + "=1")
 	}
 }
 

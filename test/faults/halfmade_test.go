@@ -23,8 +23,11 @@ func TestFault5HalfMadePoolIsRebuilt(t *testing.T) {
 	}
 	before := [2]string{nodetest.Checksum(t, theirs[0], 32*lvm.MiB), nodetest.Checksum(t, theirs[1], 32*lvm.MiB)}
 	var whole lvm.Bytes
-	for command, n := range map[string]int{"vgcreate": 1, "lvcreate": 3} {
+	for _, command := range []string{"vgcreate", "lvcreate"} {
 		t.Run(command, func(t *testing.T) {
+			if command == "vgcreate" {
+				long(t)
+			}
 			var all []lvmtest.Cut
 			t.Run("whole", func(t *testing.T) {
 				o, disks := halfMade(t, lvmtest.Program{Commands: command, After: dies}, &all)
@@ -34,7 +37,7 @@ func TestFault5HalfMadePoolIsRebuilt(t *testing.T) {
 				}
 			})
 			t.Logf("%s has %d cuts", command, len(all))
-			for i, m := range some(moments(command, all)[1:], n) {
+			for i, m := range some(moments(command, all)[1:], 1) {
 				t.Run(fmt.Sprint(i), func(t *testing.T) {
 					o, disks := halfMade(t, m.program, nil)
 					if size, problem := rebuilt(t, o, disks); problem != "" || size != whole {
