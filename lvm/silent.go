@@ -30,9 +30,10 @@ func pose[T any](q *questions, about string, ask func() (T, error)) (answer func
 		value T
 		err   error
 	}
-	silence := func(time.Time) (nothing T, err error) { return nothing, fmt.Errorf("%s %w", about, ErrSilent) }
+	var nothing T
+	silence := fmt.Errorf("%s %w", about, ErrSilent)
 	if q.isSilent(about) {
-		return silence
+		return func(time.Time) (T, error) { return nothing, silence }
 	}
 	var ended, counted bool // guarded by q.mu
 	replies := make(chan reply, 1)
@@ -63,7 +64,7 @@ func pose[T any](q *questions, about string, ask func() (T, error)) (answer func
 			counted = true
 			q.silent[about]++
 		}
-		return silence(until)
+		return nothing, silence
 	}
 }
 

@@ -76,7 +76,7 @@ func (p Program) Make(t testing.TB) (path string, trace func() string) {
 	}
 	script := fmt.Sprintf("#!/bin/sh\ncase \"$1\" in %s) ;; *) exec /usr/sbin/lvm \"$@\";; esac\n%s\n%s\n%s\n", commands, p.Before, lvm, p.After)
 	path = filepath.Join(dir, "lvm")
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path, func() string {
