@@ -332,6 +332,9 @@ func (h *healing) send(pool which, one poolMessage) error {
 	if one.create == "" {
 		return gone(h.kernel.message(pool, remove))
 	}
+	if err := h.release(one.create); err != nil {
+		return err
+	}
 	// What has that number already is what the interrupted command made of it, or is left of a volume that LVM has forgotten.
 	if err := gone(h.kernel.message(pool, remove)); err != nil {
 		return err
@@ -351,6 +354,19 @@ func (h *healing) send(pool which, one poolMessage) error {
 		}
 	}
 	return errors.Join(take(), h.kernel.resume(device))
+}
+
+// release deactivates a volume that was never finished: after a power cut in its making all volumes may have been activated.
+func (h *healing) release(name string) error {
+	lv, ok := h.group.LV(name)
+	switch {
+	case !ok || !lv.Active:
+		return nil
+	case lv.Open:
+		return fmt.Errorf("%s was not finished and is in use: %w", name, ErrUnclear)
+	}
+	h.note(name, "deactivated, and made anew: it was not finished")
+	return h.kernel.remove(which{uuid: deviceUUID(h.group, lv)})
 }
 
 // poolMessage is what a thin pool is to be told: to make a thin volume or snapshot, or to delete one.

@@ -20,8 +20,8 @@ import (
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
-// binary is the real agent, which `make test` builds first.
-func binary(t *testing.T) string {
+// program is the real agent, which `make test` builds first.
+func program(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../../bin/loam")
 	if err != nil {
@@ -35,7 +35,7 @@ func binary(t *testing.T) string {
 
 func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
-	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: binary(t)}
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: program(t)}
 	const device = "/dev/mapper/loam--thin-v"
 	moments := []struct {
 		name string
@@ -109,7 +109,7 @@ func holdsExt4(device string) bool {
 
 func TestFault7StageAndPublishAreRepeatedToExactlyOneMount(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
-	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: binary(t)}
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: program(t)}
 	agent := nodetest.Start(t, o)
 	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
 	restart := func() {

@@ -68,7 +68,7 @@ func sequence(t *testing.T, seed uint64, operations int) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	w := &world{
 		T: t, rng: rand.New(rand.NewPCG(seed, 0)), disk: disk, volumes: map[string]*kept{}, snapshots: map[string]*kept{},
-		options: nodetest.Options{Config: nodetest.OnePool("thin", disk) + "  thin: {overprovision: 4}\n", Dir: t.TempDir(), Binary: binary(t)},
+		options: nodetest.Options{Config: nodetest.OnePool("thin", disk) + "  thin: {overprovision: 4}\n", Dir: t.TempDir(), Binary: program(t)},
 	}
 	w.agent = nodetest.Start(t, w.options)
 	whole := w.agent.Capacity(t)
