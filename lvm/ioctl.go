@@ -1,7 +1,6 @@
 package lvm
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"unsafe"
@@ -107,9 +106,7 @@ func (c *control) ask(r request) error {
 		c.reply = make([]byte, size)
 	}
 	for {
-		if err := r.encode(c.reply); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
+		r.encode(c.reply)
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, c.file.Fd(), r.code, uintptr(unsafe.Pointer(&c.reply[0])))
 		if errno == unix.ENXIO {
 			return ErrNoDevice
@@ -140,11 +137,13 @@ func (r request) size() int {
 }
 
 // encoded is how much room a target takes: its text ends with a NUL, and the next one begins at a multiple of eight bytes.
-func (t target) encoded() int { return (binary.Size(unix.DmTargetSpec{}) + len(t.status) + 8) / 8 * 8 }
+func (t target) encoded() int {
+	return (int(unsafe.Sizeof(unix.DmTargetSpec{})) + len(t.status) + 8) / 8 * 8
+}
 
 // encode writes struct dm_ioctl and the targets behind it: each a struct dm_target_spec, whose next counts from its own
 // beginning, and what it is made of as text, up to a multiple of eight bytes.
-func (r request) encode(b []byte) error {
+func (r request) encode(b []byte) {
 	clear(b)
 	const start = uint32(unsafe.Sizeof(unix.DmIoctl{}))
 	head := unix.DmIoctl{
@@ -155,23 +154,18 @@ func (r request) encode(b []byte) error {
 	}
 	copy(head.Name[:len(head.Name)-1], r.which.name)
 	copy(head.Uuid[:len(head.Uuid)-1], r.which.uuid)
-	at, err := binary.Encode(b, binary.NativeEndian, head)
+	at := copy(b, bytesOf(&head))
 	if r.message != "" {
 		copy(b[at+8:len(b)-1], r.message) // struct dm_target_msg: the sector, 0, and the text
 	}
 	for _, t := range r.targets {
-		if err != nil {
-			return err
-		}
 		size := t.encoded()
 		spec := unix.DmTargetSpec{Sector_start: t.start, Length: t.length, Next: uint32(size)}
 		copy(spec.Target_type[:len(spec.Target_type)-1], t.kind)
-		var n int
-		n, err = binary.Encode(b[at:], binary.NativeEndian, spec)
+		n := copy(b[at:], bytesOf(&spec))
 		copy(b[at+n:], t.status)
 		at += size
 	}
-	return err
 }
 
 // arm has the control device be readable after the next event of any device (DM_DEV_ARM_POLL).
