@@ -10,9 +10,10 @@ import (
 
 const controlDevice = "/dev/mapper/control"
 
-// replySize is enough for a few targets, and the kernel copies all of it both ways; a larger answer sets DM_BUFFER_FULL_FLAG.
+// replySize is enough for one target, as most devices have, and the kernel copies all of it both ways; a larger answer sets
+// DM_BUFFER_FULL_FLAG.
 const (
-	replySize    = 2 << 10
+	replySize    = 512
 	maxReplySize = 16 << 20
 )
 
