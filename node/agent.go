@@ -16,6 +16,7 @@ import (
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
+	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/monitor"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
@@ -37,7 +38,7 @@ type Options struct {
 	Observe     func(lvm.Command) // told of every lvm process that ended; nil for nobody
 
 	Kubernetes    bool   // register with the kubelet whose folder KubeletDir is
-	HealthAddress string // host:port at which health is told over HTTP; "" for nowhere
+	HealthAddress string // host:port at which health and metrics are told over HTTP; "" for nowhere
 	Listen        string // host:port at which controllers are served CSI, by mTLS; "" for nowhere
 	TLSDir        string // with tls.crt, tls.key and ca.crt for Listen; they may come and change later
 
@@ -59,6 +60,7 @@ type agent struct {
 	pools   *pool.Pools
 	monitor *monitor.Monitor
 	watcher *config.Watcher
+	metrics *metrics.Metrics
 	up      atomic.Bool // the pools were brought up once, as far as they could be
 }
 
@@ -93,10 +95,12 @@ func prepare(o Options) (*agent, error) {
 		return nil, err
 	}
 	var watch *monitor.Monitor
+	var figures *metrics.Metrics
 	l := lvm.New(lvm.Options{
 		Binary: o.LVM, ConfigDir: filepath.Join(o.StateDir, "lvm"), BackupDir: filepath.Join(o.StateDir, "backup"),
 		Observe: func(c lvm.Command) {
 			o.observe(c)
+			figures.Command(c)
 			if c.Err != nil {
 				watch.Wake() // it may have left something to mend
 			}
@@ -108,7 +112,9 @@ func prepare(o Options) (*agent, error) {
 	pools := pool.New(l, o.Log)
 	pools.Configure(watcher.Config())
 	watch = monitor.New(pools, o.Log, l.Watch)
-	return &agent{Options: o, lvm: l, pools: pools, monitor: watch, watcher: watcher}, nil
+	figures = metrics.New(measured(pools, watch, l.Numbers), Version())
+	pools.Waited = figures.Turn
+	return &agent{Options: o, lvm: l, pools: pools, monitor: watch, watcher: watcher, metrics: figures}, nil
 }
 
 // observe logs what LVM was asked to do; a command that failed is also the error of the call that ran it.

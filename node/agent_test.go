@@ -25,6 +25,7 @@ import (
 	"github.com/loam-storage/loam/mtls"
 	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/monitor"
 	"github.com/loam-storage/loam/node/pool"
 )
@@ -52,7 +53,9 @@ func serveTestbed(t *testing.T, kubernetes bool) testbed {
 	pools := pool.New(lvmtest.NewFake(map[string]lvm.Bytes{"/dev/a": lvm.GiB}), log)
 	pools.Configure(watcher.Config())
 	socket := filepath.Join(dir, "plugins", Driver, "csi.sock")
-	a := &agent{pools: pools, watcher: watcher, monitor: monitor.New(pools, log, nil), Options: Options{
+	watch := monitor.New(pools, log, nil)
+	numbers := func() (lvm.Numbers, error) { return nil, nil }
+	a := &agent{pools: pools, watcher: watcher, monitor: watch, metrics: metrics.New(measured(pools, watch, numbers), "test"), Options: Options{
 		NodeID: "n1", ConfigPath: file, Socket: socket, AdminSocket: admin.SocketBeside(socket), KubeletDir: dir, StateDir: dir,
 		Log: log, Kubernetes: kubernetes, HealthAddress: "127.0.0.1:0", Listen: "127.0.0.1:0", TLSDir: filepath.Join(dir, "tls"),
 	}}

@@ -32,6 +32,7 @@ func (a *agent) followCluster(ctx context.Context, group *errgroup.Group) {
 	}
 	publisher := &capacity.Publisher{
 		Client: a.Client, Pools: a.pools, Node: a.NodeID, NodeObject: a.NodeName, Namespace: a.Namespace, Log: a.Log,
+		Wrote: a.metrics.Wrote,
 	}
 	group.Go(func() error { return publisher.Run(ctx) })
 	group.Go(func() error { a.tellTroubles(ctx); return nil })

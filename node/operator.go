@@ -91,7 +91,7 @@ func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
 	room := pool.Space(p, vg)
 	a.Size, a.Used, a.Promised, a.Available, a.Largest = room.Size, room.Used, room.Promised, room.Available, room.Largest
 	a.DataPercent, a.MetadataPercent = room.DataPercent(), room.MetadataPercent
-	if lost := vg.MissingPVs > 0 && vg.MissingPVs == len(vg.PVs); room.Problem != "" && !lost { // what to do about a lost one is in its problem
+	if lost := vg.MissingPVs > 0 && vg.MissingPVs == len(vg.PVs); room.Problem != "" && (!lost || a.Problem == "") { // what to do about a lost one is in its problem
 		a.Problem = room.Problem
 	}
 	a.Ready = a.Problem == ""

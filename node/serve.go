@@ -18,6 +18,7 @@ import (
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/health"
+	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/registration"
 	"github.com/loam-storage/loam/node/socket"
 )
@@ -90,7 +91,7 @@ func (l listeners) close() error {
 
 // serve answers on every listener, in the group, until the context ends.
 func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
-	calls := &csi.Calls{Log: a.Log, Ready: a.up.Load}
+	calls := &csi.Calls{Log: a.Log, Ready: a.up.Load, Observe: a.metrics.Call}
 	driver := &csi.Driver{
 		Node: a.NodeID, Version: Version(), Pools: a.pools, Mounter: filesystem.Mounter{Root: a.KubeletDir},
 		Intents: csi.Intents{Dir: filepath.Join(a.StateDir, "making")}, Log: a.Log, Ready: a.up.Load,
@@ -110,7 +111,10 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 		checks.Registered = a.register(ctx, group, l.driver).Check
 	}
 	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.monitor, a.up.Load}))
-	stopHealth := serveHTTP(group, l.health, health.Handler(checks))
+	watched := http.NewServeMux()
+	watched.Handle("/", health.Handler(checks))
+	watched.Handle("GET "+metrics.Path, a.metrics.Handler())
+	stopHealth := serveHTTP(group, l.health, watched)
 	group.Go(func() error {
 		<-ctx.Done()
 		a.Log.Info("stopping: finishing what is at work, refusing what is new")

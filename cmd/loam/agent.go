@@ -65,7 +65,7 @@ func (a *app) agentFlags(cmd *cobra.Command, o *agentOptions) {
 	f.StringVar(&o.node.KubeletDir, "kubelet-dir", a.env("LOAM_KUBELET_DIR", ""),
 		"mount only beneath this `DIRECTORY` ($LOAM_KUBELET_DIR) (default: \"/\", with --kubernetes \""+kubeletDir+"\")")
 	f.StringVar(&o.node.HealthAddress, "health-address", a.env("LOAM_HEALTH_ADDRESS", ""),
-		"`HOST:PORT` for /healthz and /readyz over HTTP ($LOAM_HEALTH_ADDRESS) (default: none)")
+		"`HOST:PORT` for /healthz, /readyz and /metrics over HTTP ($LOAM_HEALTH_ADDRESS) (default: none)")
 	f.StringVar(&o.node.Listen, "listen", a.env("LOAM_LISTEN", ""),
 		"`HOST:PORT` at which `loam controller` is served CSI, by mTLS ($LOAM_LISTEN) (default: none)")
 	f.StringVar(&o.node.TLSDir, "tls-dir", a.env("LOAM_TLS_DIR", "/etc/loam/tls"),

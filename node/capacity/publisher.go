@@ -33,6 +33,7 @@ type Publisher struct {
 	Namespace  string        // where the objects are
 	Hold       time.Duration // how long an increase waits; 0: DefaultHold
 	Log        *slog.Logger
+	Wrote      func(error) // told how each write of an object ended; nil for nobody
 }
 
 // Run publishes until the context ends, which is no error; what fails meanwhile is logged and tried again. The objects stay

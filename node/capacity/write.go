@@ -18,18 +18,25 @@ func (f *follower) carryOut(ctx context.Context, s steps) error {
 	var failed []error
 	for _, o := range s.remove {
 		f.Log.InfoContext(ctx, "removing capacity", "class", o.StorageClassName, "object", o.Name)
-		failed = append(failed, f.remove(ctx, o))
+		failed = append(failed, f.wrote(f.remove(ctx, o)))
 	}
 	for _, o := range s.create {
 		f.Log.InfoContext(ctx, "publishing capacity", "class", o.StorageClassName, "object", o.Name, "capacity", o.Capacity.String(), "largest", o.MaximumVolumeSize.String())
-		failed = append(failed, f.create(ctx, o))
+		failed = append(failed, f.wrote(f.create(ctx, o)))
 	}
 	for _, o := range s.update {
 		f.Log.DebugContext(ctx, "capacity changed", "class", o.StorageClassName, "object", o.Name, "capacity", o.Capacity.String(), "largest", o.MaximumVolumeSize.String())
 		_, err := f.client().Update(ctx, o, metav1.UpdateOptions{})
-		failed = append(failed, wrap("updating", o, err))
+		failed = append(failed, f.wrote(wrap("updating", o, err)))
 	}
 	return errors.Join(failed...)
+}
+
+func (f *follower) wrote(err error) error {
+	if f.Wrote != nil {
+		f.Wrote(err)
+	}
+	return err
 }
 
 func (f *follower) client() storageclient.CSIStorageCapacityInterface {

@@ -22,6 +22,8 @@ import (
 type Calls struct {
 	Log   *slog.Logger
 	Ready func() bool // whether the pools were brought up once; nil when they were
+	// Observe, if not nil, is told of every call that ended.
+	Observe func(method string, code codes.Code, took time.Duration)
 
 	mu       sync.Mutex // guards what follows
 	inFlight map[string]string
@@ -118,11 +120,14 @@ func (c *Calls) Finish() {
 
 // log writes one line a call; the queries that kubelet and sidecars repeat are for debugging.
 func (c *Calls) log(ctx context.Context, method, subject string, started time.Time, err error) {
-	level := slog.LevelDebug
+	level, took, code := slog.LevelDebug, time.Since(started), status.Code(err)
+	if c.Observe != nil {
+		c.Observe(method, code, took)
+	}
 	if subject != "" {
 		level = slog.LevelInfo
 	}
-	attrs := []any{"method", method, "duration", time.Since(started).Round(time.Millisecond), "code", status.Code(err).String()}
+	attrs := []any{"method", method, "duration", took.Round(time.Millisecond), "code", code.String()}
 	if subject != "" {
 		attrs = append(attrs, "volume", subject)
 	}

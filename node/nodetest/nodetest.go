@@ -27,6 +27,7 @@ type Options struct {
 	Dir    string // kept from an earlier agent, to start it again; "" for a new one
 
 	Observe func(lvm.Command) // told of every lvm process
+	Health  string            // host:port of health and metrics; "" for none
 
 	KubeletDir string // "" for /
 	Binary     string // the loam binary, to run the agent as a process of its own, which can be killed; "" to run it here
@@ -119,7 +120,7 @@ func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop fun
 		defer close(ended)
 		failed = node.Run(ctx, node.Options{
 			ConfigPath: a.config(), NodeID: NodeID, Socket: a.Socket, AdminSocket: admin.SocketBeside(a.Socket),
-			KubeletDir: o.KubeletDir, StateDir: a.state(), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Observe: o.Observe,
+			KubeletDir: o.KubeletDir, StateDir: a.state(), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Observe: o.Observe, HealthAddress: o.Health,
 		})
 	}()
 	return sync.OnceFunc(func() {

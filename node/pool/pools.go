@@ -32,6 +32,8 @@ const lockWait = 30 * time.Second
 
 // Pools are the pools of this node. Its zero value is not usable; see New.
 type Pools struct {
+	Waited func(time.Duration) // told how long each turn in a volume group was waited for; set before use, nil for nobody
+
 	lvm     LVM
 	log     *slog.Logger
 	scanner disk.Scanner
@@ -56,6 +58,8 @@ type Pools struct {
 	up       map[string]bool  // by pool
 	healings []Healing
 	healed   map[string]int // by volume group
+	last     lvm.Report
+	lastAt   time.Time
 }
 
 // New makes the pools of a node, none of which is up yet.
@@ -109,7 +113,12 @@ func (p *Pools) Lock(ctx context.Context, vg string) (unlock func(), err error) 
 		p.queues[vg] = q
 	}
 	p.mu.Unlock()
-	if err := q.wait(ctx); err != nil {
+	asked := time.Now()
+	err = q.wait(ctx)
+	if p.Waited != nil {
+		p.Waited(time.Since(asked))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", vg, err)
 	}
 	return q.end, nil
@@ -157,6 +166,13 @@ func (q *queue) end() {
 	q.turn.Release(1)
 }
 
+// Last is what was last seen of the pools, and when; the zero time before the first look. Nobody may change it.
+func (p *Pools) Last() (lvm.Report, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last, p.lastAt
+}
+
 // Report asks LVM, and remembers where each volume is.
 func (p *Pools) Report(ctx context.Context) (lvm.Report, error) {
 	report, news, err := p.read(ctx)
@@ -187,6 +203,7 @@ func (p *Pools) read(ctx context.Context) (report lvm.Report, news bool, err err
 
 // learn notes where each volume is, and says whether a pool has more or less room than it had; its caller holds the mutex.
 func (p *Pools) learn(report lvm.Report) (news bool) {
+	p.last, p.lastAt = report, time.Now()
 	clear(p.known)
 	for _, v := range Volumes(p.config.Pools, report) {
 		p.known[v.LV.Name] = v

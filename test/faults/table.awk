@@ -1,4 +1,7 @@
-# Makes a table of what `go test -v` prints of faults: row, tries, survived.
+# Makes a table of what `go test -v` prints of faults: row, tries, survived. What a test that fails has said is printed before.
+/^=== RUN / { if ($3 !~ /\//) said = ""; next }
+/^ *[a-z_]+_test\.go:[0-9]+: / { said = said $0 "\n" }
+/^--- FAIL: / { printf "%s\n%s", $0, said }
 /^ *--- (PASS|FAIL|SKIP): / {
 	name = $3; result = $2; sub(/:$/, "", result)
 	depth = gsub(/\//, "/", name)
@@ -11,13 +14,12 @@
 	if (result == "SKIP") skipped[row]++
 	next
 }
-/ ailed at | left / { print }
-/healed \[/ { cuts++ }
+/real_killed_test\.go:[0-9]+: .* healed \[/ { cuts++ }
 /^(ok|FAIL)/ { end[++ends] = $0; if ($1 == "FAIL") failed = 1 }
 END {
 	printf "%-90s %6s %9s\n", "FAULT", "TRIES", "SURVIVED"
 	for (i = 1; i <= rows; i++) { r = order[i]; printf "%-90s %6d %9s\n", r, tries[r], skipped[r] ? "skipped" : survived[r] + 0 }
-	printf "%d commands were killed\n", cuts
+	printf "TestKilledCommandsAreHealed killed %d commands\n", cuts
 	for (i = 1; i <= ends; i++) print end[i]
 	exit failed
 }
