@@ -76,9 +76,22 @@ wanted() {
 	END
 }
 
+# fetch_promtool unpacks Debian's Prometheus without installing it, which would start a server.
+fetch_promtool() {
+	say "fetching promtool (some seconds), which tests the alerts"
+	mkdir "$scratch/package"
+	(cd "$scratch/package" && { apt-get -q download prometheus >/dev/null 2>&1 || { quietly apt-get -q update && quietly apt-get -q download prometheus; }; })
+	quietly dpkg-deb --extract "$scratch"/package/*.deb "$scratch/package/root"
+	rm -rf .cache/prometheus
+	mv "$scratch/package/root" .cache/prometheus
+}
+
+promtool=.cache/prometheus/usr/bin/promtool
+if [ "${1:-}" != tests ] || ! command -v apt-get >/dev/null; then promtool=; fi
+
 packages=
 [ "${1:-}" != tests ] || packages=$(wanted)
-if has_go && [ -z "$packages" ]; then exit 0; fi
+if has_go && [ -z "$packages" ] && { [ -z "$promtool" ] || [ -x "$promtool" ]; }; then exit 0; fi
 mkdir -p .cache
 exec 9>.cache/setup.lock
 flock 9 # two at once would do it twice
@@ -91,6 +104,7 @@ has_go || command -v go >/dev/null ||
 	packages="$packages golang-go ca-certificates user-mode-linux lvm2 thin-provisioning-tools xfsprogs kmod"
 # shellcheck disable=SC2086 # a list of words
 [ -z "$packages" ] || install_packages $packages
+[ -z "$promtool" ] || [ -x "$promtool" ] || fetch_promtool
 has_go || fetch_toolchain
 if ! has_go; then
 	say "Go $release was fetched and does not run"

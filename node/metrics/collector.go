@@ -15,7 +15,7 @@ import (
 
 // Source is where a scrape finds what it tells.
 type Source struct {
-	Pools      func() []config.Pool
+	Pools      func() []config.Pool           // those that are meant for this node
 	Last       func() (lvm.Report, time.Time) // what was last seen of the pools, and when; zero: nothing yet
 	Problem    func(pool string) string       // why a pool is not up; "" when it is
 	Conditions func() []Condition
