@@ -108,6 +108,26 @@ func (f *fakeAgent) ControllerGetVolume(_ context.Context, req *csi.ControllerGe
 	return nil, status.Error(codes.NotFound, "no such volume")
 }
 
+func (f *fakeAgent) ControllerGetVolumeHealth(_ context.Context, req *csi.ControllerGetVolumeHealthRequest) (*csi.ControllerGetVolumeHealthResponse, error) {
+	return &csi.ControllerGetVolumeHealthResponse{VolumeHealth: &csi.VolumeHealth{VolumeId: req.GetVolumeId()}}, f.note("ControllerGetVolumeHealth")
+}
+
+// ControllerListVolumeHealth has something to say of each volume.
+func (f *fakeAgent) ControllerListVolumeHealth(_ context.Context, req *csi.ControllerListVolumeHealthRequest) (*csi.ControllerListVolumeHealthResponse, error) {
+	if err := f.note("ControllerListVolumeHealth"); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &csi.ControllerListVolumeHealthResponse{}
+	cut, next := fakePage(f.volumes, req)
+	for _, lv := range cut {
+		answer.Entries = append(answer.Entries, &csi.VolumeHealth{VolumeId: f.id(lv)})
+	}
+	answer.NextToken = next
+	return answer, nil
+}
+
 func (f *fakeAgent) GetCapacity(context.Context, *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
 	if err := f.note("GetCapacity"); err != nil {
 		return nil, err

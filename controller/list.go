@@ -21,6 +21,21 @@ func (r *Router) ListVolumes(ctx context.Context, req *csi.ListVolumesRequest) (
 	return &csi.ListVolumesResponse{Entries: all.entries, NextToken: all.next}, nil
 }
 
+// ControllerListVolumeHealth lists the volumes of all agents with which something is wrong, in order of their IDs.
+func (r *Router) ControllerListVolumeHealth(ctx context.Context, req *csi.ControllerListVolumeHealthRequest) (*csi.ControllerListVolumeHealthResponse, error) {
+	get := func(ctx context.Context, node, token string, most int32) (page[*csi.VolumeHealth], error) {
+		answer, err := ask(ctx, r, node, csi.ControllerClient.ControllerListVolumeHealth, &csi.ControllerListVolumeHealthRequest{
+			MaxEntries: most, StartingToken: token, Secrets: req.GetSecrets(),
+		})
+		return page[*csi.VolumeHealth]{answer.GetEntries(), answer.GetNextToken()}, err
+	}
+	all, err := list(ctx, r.agents.nodes(), req, get)
+	if err != nil {
+		return nil, err
+	}
+	return &csi.ControllerListVolumeHealthResponse{Entries: all.entries, NextToken: all.next}, nil
+}
+
 // ListSnapshots lists the snapshots of all agents, in order of their IDs; with an ID, only that one's node is asked.
 func (r *Router) ListSnapshots(ctx context.Context, req *csi.ListSnapshotsRequest) (*csi.ListSnapshotsResponse, error) {
 	get := func(ctx context.Context, node, token string, most int32) (page[*csi.ListSnapshotsResponse_Entry], error) {

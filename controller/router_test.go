@@ -79,6 +79,10 @@ func TestCallsGoToTheNodeInTheID(t *testing.T) {
 			_, err := b.ControllerGetVolume(ctx, &csi.ControllerGetVolumeRequest{VolumeId: "n2/x"})
 			return err
 		},
+		"ControllerGetVolumeHealth": func() error {
+			_, err := b.ControllerGetVolumeHealth(ctx, &csi.ControllerGetVolumeHealthRequest{VolumeId: "n2/x"})
+			return err
+		},
 		"ValidateVolumeCapabilities": func() error {
 			_, err := b.ValidateVolumeCapabilities(ctx, &csi.ValidateVolumeCapabilitiesRequest{
 				VolumeId: "n2/x", VolumeCapabilities: []*csi.VolumeCapability{{}},
@@ -144,6 +148,8 @@ func TestMalformedRequestsReachNobody(t *testing.T) {
 	_, err = r.ControllerExpandVolume(ctx, &csi.ControllerExpandVolumeRequest{VolumeId: "nonsense"})
 	wantCode(t, err, codes.NotFound, "volume_id")
 	_, err = r.ControllerGetVolume(ctx, &csi.ControllerGetVolumeRequest{})
+	wantCode(t, err, codes.InvalidArgument, "volume_id")
+	_, err = r.ControllerGetVolumeHealth(ctx, &csi.ControllerGetVolumeHealthRequest{})
 	wantCode(t, err, codes.InvalidArgument, "volume_id")
 	_, err = r.ValidateVolumeCapabilities(ctx, &csi.ValidateVolumeCapabilitiesRequest{VolumeId: "n1/x"})
 	wantCode(t, err, codes.InvalidArgument, "volume_capabilities")

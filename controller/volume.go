@@ -75,6 +75,15 @@ func (r *Router) ControllerGetVolume(ctx context.Context, req *csi.ControllerGet
 	return forward(ctx, r, id.Node, csi.ControllerClient.ControllerGetVolume, req)
 }
 
+// ControllerGetVolumeHealth goes to the volume's node.
+func (r *Router) ControllerGetVolumeHealth(ctx context.Context, req *csi.ControllerGetVolumeHealthRequest) (*csi.ControllerGetVolumeHealthResponse, error) {
+	id, err := parseID("volume_id", req.GetVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	return forward(ctx, r, id.Node, csi.ControllerClient.ControllerGetVolumeHealth, req)
+}
+
 // ValidateVolumeCapabilities goes to the volume's node.
 func (r *Router) ValidateVolumeCapabilities(ctx context.Context, req *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
 	if len(req.GetVolumeCapabilities()) == 0 { // wrong even of a volume that does not exist

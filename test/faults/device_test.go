@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -234,6 +235,7 @@ func TestFault18FileSystemThatStoppedIsReportedAndLeftSo(t *testing.T) {
 		}
 		other := agent.Create(t, nodetest.Request("other", "ext4", 16*lvm.MiB)) // others are served; and the agent looks at the pools
 		told(t, agent, "FileSystemFailed", fs+" of volume "+fs)
+		ailing(t, agent, v, csi.VolumeHealthErrorType_DEGRADED, "FileSystemFailed")
 		if h := healthOf(t, agent, v); !strings.Contains(h, "has found errors") {
 			t.Errorf("%s: its health is %q", fs, h)
 		}
@@ -321,6 +323,7 @@ func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
 	lostLoad.stop()
 	agent.Delete(t, agent.Create(t, inPool("good", nodetest.Request("other", "ext4", 16*lvm.MiB))))
 	told(t, agent, "DeviceMissing", "loam-bad")
+	ailing(t, agent, lost, csi.VolumeHealthErrorType_INACCESSIBLE, "DeviceMissing")
 	if err := keptLoad.stop(); err != nil {
 		t.Errorf("writing to the other volume: %v", err)
 	}
@@ -411,6 +414,8 @@ func TestFault20DiskThatHangsKeepsOnlyItsOwnPoolWaiting(t *testing.T) {
 		t.Errorf("the agent's threads became more and more: %v", threads)
 	}
 	told(t, agent, "DeviceSilent", "loam-bad")
+	ailing(t, agent, hung, csi.VolumeHealthErrorType_INACCESSIBLE, "DeviceSilent")
+	ailing(t, agent, kept, csi.VolumeHealthErrorType_UNKNOWN_VOLUME_HEALTH_TYPE, "")
 	pools, err := agent.Admin.Pools(ctx)
 	if err != nil || pools[0].Available != 0 || pools[1].Available == 0 || !pools[1].Ready {
 		t.Errorf("the pools are %+v, %v; want the first to offer nothing, and the second something", pools, err)
@@ -443,6 +448,30 @@ func TestFault20DiskThatHangsKeepsOnlyItsOwnPoolWaiting(t *testing.T) {
 	}
 	agent.Unmount(t, hung)
 	agent.Delete(t, idle)
+}
+
+// ailing sees to it that a node and a controller say that of a volume's health; nothing for no reason.
+func ailing(t *testing.T, agent nodetest.Agent, v *csi.Volume, as csi.VolumeHealthErrorType, reason string) {
+	t.Helper()
+	node, err := agent.Node().NodeGetVolumeHealth(context.Background(), &csi.NodeGetVolumeHealthRequest{VolumeId: v.GetVolumeId()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := agent.Controller().ControllerListVolumeHealth(context.Background(), &csi.ControllerListVolumeHealthRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := slices.IndexFunc(all.GetEntries(), func(h *csi.VolumeHealth) bool { return h.GetVolumeId() == v.GetVolumeId() })
+	statuses := node.GetVolumeHealth().GetHealthStatuses()
+	if reason == "" {
+		if len(statuses) > 0 || listed >= 0 {
+			t.Errorf("the health of %s is %v, and in the list at %d", v.GetVolumeId(), statuses, listed)
+		}
+		return
+	}
+	if len(statuses) != 1 || statuses[0].GetStatus() != as || statuses[0].GetReason() != reason || listed < 0 {
+		t.Errorf("the health of %s is %v, and in the list at %d; want %v, %s", v.GetVolumeId(), statuses, listed, as, reason)
+	}
 }
 
 // mounted is a volume that is mounted.

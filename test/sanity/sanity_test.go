@@ -20,8 +20,6 @@ var undeclared = []string{
 	"ControllerPublishVolume not supported", "Controller Publish, UnpublishVolume not supported", // nothing to attach
 	"ControllerUnpublishVolume not supported", "ControllerPublishVolume.readonly field not supported",
 	"testnodevolumeattachlimit not enabled",
-	"ControllerGetVolumeHealth not supported", "ControllerListVolumeHealth not supported",
-	"NodeGetVolumeHealth not supported", "NodeGetStorageHealth not supported",
 	"GroupControllerService not supported", "VolumeGroupSnapshots not supported",
 	"SNAPSHOT_ACCESSIBILITY_CONSTRAINTS not supported",
 }
