@@ -70,6 +70,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	group.Go(func() error { keepCertificates(ctx); return nil })
 	group.Go(func() error { return newAdviser(o.Client, o.Namespace, o.Log).run(ctx) })
+	group.Go(func() error {
+		(&orphans{client: o.Client, log: o.Log, volumes: router.provisionedVolumes}).run(ctx)
+		return nil
+	})
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // calls at work need their connections
 	group.Go(func() error { agents.run(watch); return nil })
 	group.Go(func() error {

@@ -1,0 +1,102 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/credentials/insecure"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/loam-storage/loam/lvm"
+)
+
+// claimed is the name that external-provisioner gives a volume.
+func claimed(n int) string { return fmt.Sprintf("pvc-00000000-0000-0000-0000-%012d", n) }
+
+func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
+	client, volumes := fake.NewClientset(), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n2/" + claimed(3)}
+	ctx := context.Background()
+	pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "any"}}
+	pv.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: driverName, VolumeHandle: "n1/" + claimed(1)}
+	if _, err := client.CoreV1().PersistentVolumes().Create(ctx, pv, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	o := &orphans{client: client, volumes: func(context.Context) []string { return volumes }}
+	told := func() (all []string) {
+		events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events.Items {
+			if e.Reason == "OrphanedVolumes" {
+				all = append(all, e.InvolvedObject.Name+": "+strings.SplitN(e.Message, ":", 2)[0])
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	start := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	for _, after := range []time.Duration{0, time.Minute} {
+		if err := o.look(ctx, start.Add(after)); err != nil || len(told()) > 0 {
+			t.Errorf("after %v: %v, told %q: a PersistentVolume may still come", after, err, told())
+		}
+	}
+	volumes = volumes[:2] // the third is deleted after all
+	for range 2 {         // two controllers tell the same
+		if err := o.look(ctx, start.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"n1: no PersistentVolume names n1/" + claimed(2)}; !slices.Equal(told(), want) {
+			t.Errorf("told %q, want %q", told(), want)
+		}
+	}
+}
+
+func TestManyOrphansAreOneShortEvent(t *testing.T) {
+	since, now := map[string]time.Time{}, time.Now()
+	for n := range 1000 {
+		since["n1/"+claimed(n)] = now.Add(-time.Hour)
+	}
+	since["n1/"+claimed(5000)] = now
+	all := overdue(since, now)
+	if len(all) != 1 || len(all["n1"]) != 1000 {
+		t.Fatalf("%d of %d nodes", len(all["n1"]), len(all))
+	}
+	client := fake.NewClientset()
+	if err := (&orphans{client: client}).tell(context.Background(), "n1", all["n1"], now); err != nil {
+		t.Fatal(err)
+	}
+	events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{})
+	if err != nil || len(events.Items) != 1 || len(events.Items[0].Message) > 1024 || !strings.Contains(events.Items[0].Message, "and 995 more") {
+		t.Errorf("%v, %+v", err, events.Items)
+	}
+}
+
+func TestProvisionersVolumesOfAgentsThatAnswerAreAsked(t *testing.T) {
+	b := newBed(t)
+	b.agent("n1", lvm.GiB).set(func(f *fakeAgent) { f.volumes = []string{claimed(1), "by-hand", claimed(2)} })
+	b.agent("n2", lvm.GiB).set(func(f *fakeAgent) { f.refuse = map[string]error{"ListVolumes": errors.New("away")} })
+	b.agent("n3", lvm.GiB).set(func(f *fakeAgent) { f.volumes = []string{claimed(3)} })
+	agents, err := newAgents(b.client, testNamespace, dialing{b.port, insecure.NewCredentials()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { agents.run(ctx) })
+	defer running.Wait()
+	defer stop()
+	b.until("all agents known", func() bool { return len(agents.nodes()) == 3 })
+	r := &Router{agents: agents}
+	if got, want := r.provisionedVolumes(ctx), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n3/" + claimed(3)}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
