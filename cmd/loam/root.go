@@ -56,7 +56,7 @@ agent on this machine, over its unix socket.`)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	root.PersistentFlags().StringVar(&a.socket, "socket", a.env("LOAM_SOCKET", defaultSocket),
 		"unix `SOCKET` of the agent ($LOAM_SOCKET)")
-	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand())
+	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand(), a.extenderCommand())
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/published"
 )
 
 const (
@@ -46,12 +47,12 @@ func (i identity) name(class string) string {
 }
 
 // object is what is to be created.
-func (i identity) object(class string, f figures) *storagev1.CSIStorageCapacity {
+func (i identity) object(class string, say offer) *storagev1.CSIStorageCapacity {
 	return i.corrected(&storagev1.CSIStorageCapacity{
 		ObjectMeta:       metav1.ObjectMeta{Name: i.name(class), Namespace: i.namespace},
 		NodeTopology:     i.topology(),
 		StorageClassName: class,
-	}, f)
+	}, say)
 }
 
 func (i identity) topology() *metav1.LabelSelector {
@@ -59,16 +60,20 @@ func (i identity) topology() *metav1.LabelSelector {
 }
 
 // corrected is a copy of an object that says what it should; what others added to its labels and annotations stays.
-func (i identity) corrected(o *storagev1.CSIStorageCapacity, f figures) *storagev1.CSIStorageCapacity {
+func (i identity) corrected(o *storagev1.CSIStorageCapacity, say offer) *storagev1.CSIStorageCapacity {
 	o = o.DeepCopy()
 	if o.Labels == nil {
 		o.Labels = map[string]string{}
 	}
 	maps.Copy(o.Labels, i.labels())
+	if o.Annotations == nil {
+		o.Annotations = map[string]string{}
+	}
+	o.Annotations[published.Annotation] = say.pools.String()
 	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: i.nodeObject, UID: i.uid}}
 	// Always both: kube-scheduler 1.37 crashes on a nil capacity when it scores nodes by it.
-	o.Capacity = quantity(f.capacity)
-	o.MaximumVolumeSize = quantity(f.largest)
+	o.Capacity = quantity(say.capacity)
+	o.MaximumVolumeSize = quantity(say.largest)
 	return o
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/pool"
+	"github.com/loam-storage/loam/published"
 )
 
 // world is what a plan is made from.
@@ -41,13 +42,13 @@ func plan(w world) steps {
 	}
 	for _, c := range w.classes {
 		o, exists := existing[w.name(c.Name)]
-		target, size, serves := w.offer(c)
+		target, serves := w.offer(c)
 		if !serves {
 			continue
 		}
 		delete(existing, w.name(c.Name))
 		switch {
-		case !exists && size > 0:
+		case !exists && target.size > 0:
 			s.create = append(s.create, w.object(c.Name, target))
 		case !exists || o.DeletionTimestamp != nil: // its end will be told
 		case !w.fixed(o, c.Name):
@@ -65,11 +66,14 @@ func plan(w world) steps {
 }
 
 // correct updates an object if it does not say what it should by now.
-func (s *steps) correct(w world, o *storagev1.CSIStorageCapacity, target figures) {
+func (s *steps) correct(w world, o *storagev1.CSIStorageCapacity, target offer) {
 	say := target
 	if before, ok := said(o); ok {
 		var since, due time.Time
-		say, since, due = next(before, target, w.raising[o.Name], w.now, w.hold)
+		say.figures, since, due = next(before, target.figures, w.raising[o.Name], w.now, w.hold)
+		if say.figures == before {
+			say.pools = target.detail(o)
+		}
 		if !since.IsZero() {
 			s.raising[o.Name] = since
 		}
@@ -82,19 +86,29 @@ func (s *steps) correct(w world, o *storagev1.CSIStorageCapacity, target figures
 	}
 }
 
-// offer is what this node has for a class, with the size of its pools; serves is false if that is nothing and never will
-// be. A class without a pool gets volumes from all pools, as CreateVolume has it.
-func (w world) offer(c *storagev1.StorageClass) (f figures, size lvm.Bytes, serves bool) {
+// offer is what this node has for a class.
+type offer struct {
+	figures
+	pools   published.Pools
+	volumes map[string][]pool.Held // by the pool
+	size    lvm.Bytes              // of its pools
+}
+
+// offer says what that is; serves is false if that is nothing and never will be. A class without a pool gets volumes from
+// all pools, as CreateVolume has it.
+func (w world) offer(c *storagev1.StorageClass) (o offer, serves bool) {
 	if c.Provisioner != provisioner || c.DeletionTimestamp != nil || !admits(c.AllowedTopologies, w.node) {
-		return figures{}, 0, false
+		return offer{}, false
 	}
 	wanted := c.Parameters[parameterPool]
+	o.pools, o.volumes = published.Pools{}, map[string][]pool.Held{}
 	for name, room := range w.rooms {
 		if wanted == "" || wanted == name {
-			f, size, serves = f.add(roundedDown(room)), size+room.Size, true
+			o.figures, o.size = o.add(roundedDown(room)), o.size+room.Size
+			o.pools[name], o.volumes[name] = detailOf(room), room.Volumes
 		}
 	}
-	return f, size, serves
+	return o, len(o.pools) > 0
 }
 
 // admits says whether a class's allowedTopologies leave a node in. Other keys than ours are for kube-scheduler to judge.

@@ -15,6 +15,7 @@ import (
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/pool"
+	"github.com/loam-storage/loam/published"
 )
 
 var (
@@ -48,9 +49,14 @@ func gib(available lvm.Bytes) pool.Room {
 	return pool.Room{Size: 100 * lvm.GiB, Available: available * lvm.GiB, Largest: available * lvm.GiB, Extent: 4 * lvm.MiB}
 }
 
+// saying is what to say of the pool fast, which has that much in all.
+func saying(capacity, largest lvm.Bytes, volumes ...string) offer {
+	return offer{figures: figures{capacity, largest}, pools: published.Pools{"fast": {Available: capacity, Extent: 4 * lvm.MiB, Volumes: published.Of(volumes)}}}
+}
+
 // says is this node's object for a class with those figures, in GiB, changed by each of change.
 func says(name string, capacity, largest lvm.Bytes, change ...func(*storagev1.CSIStorageCapacity)) *storagev1.CSIStorageCapacity {
-	o := self.object(name, figures{capacity * lvm.GiB, largest * lvm.GiB})
+	o := self.object(name, saying(capacity*lvm.GiB, largest*lvm.GiB))
 	for _, c := range change {
 		c(o)
 	}
@@ -129,7 +135,7 @@ func TestPlanWritesWhatDiffers(t *testing.T) {
 		{"a copy by another name", fast, full, objects{says("fast", 90, 90), says("fast", 90, 90, func(o *storagev1.CSIStorageCapacity) { o.Name = "copy" })}, "remove fast"},
 		{"on its way out", fast, rooms{"fast": gib(50)}, objects{says("fast", 90, 90, being(true))}, ""},
 		{"on its way out, as it should", nil, full, objects{says("fast", 90, 90, being(true))}, ""},
-		{"another node's", fast, full, objects{says("fast", 90, 90), other.object("fast", figures{1, 1}), other.object("slow", figures{1, 1})}, ""},
+		{"another node's", fast, full, objects{says("fast", 90, 90), other.object("fast", saying(1, 1)), other.object("slow", saying(1, 1))}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := plan(world{identity: self, classes: c.classes, rooms: c.rooms, existing: c.existing, hold: DefaultHold, now: time.Unix(1000, 0)})
@@ -137,6 +143,58 @@ func TestPlanWritesWhatDiffers(t *testing.T) {
 				t.Errorf("%q, want %q", words(got), c.want)
 			}
 		})
+	}
+}
+
+// What is said of the pools in detail may be older than the figures, never more than there is.
+func TestPlanWritesDetailThatWouldPromiseTooMuch(t *testing.T) {
+	room := func(available lvm.Bytes, volumes ...pool.Held) map[string]pool.Room {
+		return map[string]pool.Room{"fast": {Size: 100 * lvm.GiB, Available: available, Largest: available, Extent: 4 * lvm.MiB, Volumes: volumes}}
+	}
+	old, claimed := pool.Held{LV: "old", Size: lvm.GiB, Claimed: true}, pool.Held{LV: "new", Size: 100 * lvm.MiB, Claimed: true}
+	unclaimed := pool.Held{LV: "new", Size: 100 * lvm.MiB}
+	exactly := 90*lvm.GiB + 500*lvm.MiB // and 90 GiB is what the figures say
+	for _, c := range []struct {
+		name  string
+		now   map[string]pool.Room
+		wants string
+	}{
+		{"nothing new", room(exactly, old), ""},
+		{"a claim's volume, which readers know of", room(exactly-100*lvm.MiB, old, claimed), ""},
+		{"a claim's volume that takes more than its size", room(exactly-200*lvm.MiB, old, claimed), "update fast 90Gi/90Gi"},
+		{"a volume that no claim names", room(exactly-100*lvm.MiB, old, unclaimed), "update fast 90Gi/90Gi"},
+		{"a snapshot, or a volume that grew", room(exactly-lvm.MiB*4, old), "update fast 90Gi/90Gi"},
+		{"a volume is gone: as rare as the figures", room(exactly + 100*lvm.MiB), ""},
+	} {
+		before := saying(exactly, exactly, "old")
+		before.figures = figures{90 * lvm.GiB, 90 * lvm.GiB}
+		w := world{
+			identity: self, classes: []*storagev1.StorageClass{class("fast", "fast")}, rooms: c.now, hold: DefaultHold, now: time.Unix(1000, 0),
+			existing: []*storagev1.CSIStorageCapacity{self.object("fast", before)},
+		}
+		s := plan(w)
+		if words(s) != c.wants {
+			t.Errorf("%s: %q, want %q", c.name, words(s), c.wants)
+		}
+		for _, o := range s.update {
+			if says, err := published.Parse(o.Annotations[published.Annotation]); err != nil || says["fast"].Available != c.now["fast"].Available {
+				t.Errorf("%s: says %v, %v; want %v", c.name, says, err, c.now["fast"].Available)
+			}
+		}
+	}
+}
+
+func TestDetailSaysWhichVolumesItCounts(t *testing.T) {
+	w := world{
+		identity: self, classes: []*storagev1.StorageClass{class("any", "")}, now: time.Unix(1000, 0),
+		rooms: map[string]pool.Room{
+			"fast": {Size: 100 * lvm.GiB, Available: 9*lvm.GiB + 4, Extent: 4 * lvm.MiB, Volumes: []pool.Held{{LV: "pvc-1"}}},
+			"slow": {Size: 100 * lvm.GiB, Problem: "none"},
+		},
+	}
+	want := published.Pools{"fast": {Available: 9*lvm.GiB + 4, Extent: 4 * lvm.MiB, Volumes: published.Of([]string{"pvc-1"})}, "slow": {}}
+	if o := plan(w).create[0]; o.Annotations[published.Annotation] != want.String() {
+		t.Errorf("says %s, want %s", o.Annotations[published.Annotation], want)
 	}
 }
 
@@ -162,7 +220,7 @@ func TestPlanWakesForTheFirstThatIsDue(t *testing.T) {
 }
 
 func TestObjectSaysWhoseItIs(t *testing.T) {
-	o := self.object("fast", figures{2 * lvm.GiB, lvm.GiB})
+	o := self.object("fast", saying(2*lvm.GiB, lvm.GiB))
 	if errs := validation.IsDNS1123Label(o.Name); len(errs) > 0 {
 		t.Errorf("name %q: %v", o.Name, errs)
 	}

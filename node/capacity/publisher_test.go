@@ -24,6 +24,7 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/pool"
+	"github.com/loam-storage/loam/node/volume"
 )
 
 const oneFast = "pools: [{name: fast, type: thick, reserve: 0%, devices: {paths: [/dev/a]}}]"
@@ -69,7 +70,7 @@ func newCluster(t *testing.T) *cluster {
 	c.configure(oneFast)
 	c.client = fake.NewClientset(
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: self.nodeObject, UID: self.uid}},
-		class("fast", "fast"), of("example.com", class("theirs", "fast")), other.object("fast", figures{1, 1}),
+		class("fast", "fast"), of("example.com", class("theirs", "fast")), other.object("fast", saying(1, 1)),
 	)
 	c.client.PrependReactor("*", "*", func(a clienttest.Action) (bool, runtime.Object, error) {
 		if a.GetResource().Resource == "csistoragecapacities" && a.GetVerb() != "get" && a.GetVerb() != "list" {
@@ -117,7 +118,8 @@ func (c *cluster) configure(text string) {
 // make makes a volume as CreateVolume does.
 func (c *cluster) make(name string, size lvm.Bytes) {
 	c.t.Helper()
-	c.must(c.lvm.CreateThick(lvm.CreateThick{VG: "loam-fast", Name: name, Size: size}))
+	record := volume.Record{Kind: volume.Volume, Name: name, Claim: "ns/" + name}
+	c.must(c.lvm.CreateThick(lvm.CreateThick{VG: "loam-fast", Name: name, Size: size, Tags: record.Tags()}))
 	c.pools.Note(pool.Volume{Pool: "fast", Group: "loam-fast", LV: lvm.LogicalVolume{Name: name, Size: size}})
 }
 

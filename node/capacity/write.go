@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	storageclient "k8s.io/client-go/kubernetes/typed/storage/v1"
+
+	"github.com/loam-storage/loam/published"
 )
 
 // carryOut writes what was planned. A failure of one object keeps none of the others back. A conflict is a failure like any
@@ -66,7 +68,11 @@ func (f *follower) create(ctx context.Context, o *storagev1.CSIStorageCapacity) 
 		return errors.Join(f.remove(ctx, there), wrap("creating", o, errors.New("another was in its place")))
 	}
 	target, _ := said(o)
-	if n := f.corrected(there, target); !equality.Semantic.DeepEqual(there, n) {
+	pools, err := published.Parse(o.Annotations[published.Annotation])
+	if err != nil {
+		return wrap("creating", o, err)
+	}
+	if n := f.corrected(there, offer{figures: target, pools: pools}); !equality.Semantic.DeepEqual(there, n) {
 		_, err = f.client().Update(ctx, n, metav1.UpdateOptions{})
 	}
 	return wrap("creating", o, err)

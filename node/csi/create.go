@@ -184,6 +184,9 @@ func (d *Driver) parseCreate(req *csi.CreateVolumeRequest) (creation, error) {
 	if want.pools, err = d.Pools.Named(params[paramPool]); err != nil {
 		return creation{}, invalid("parameters[pool]", "%v", err)
 	}
+	if err := checkPlacement(params[paramPlacement]); err != nil {
+		return creation{}, err
+	}
 	if want.makeOptions, err = parseMakeOptions(how.fs, params[paramMakeOptions]); err != nil {
 		return creation{}, err
 	}
@@ -194,6 +197,14 @@ func (d *Driver) parseCreate(req *csi.CreateVolumeRequest) (creation, error) {
 		want.claim = params[paramNamespace] + "/" + params[paramClaim]
 	}
 	return want, d.reachable(req.GetAccessibilityRequirements())
+}
+
+// checkPlacement refuses what the scheduler extender would not act on.
+func checkPlacement(p string) error {
+	if p != "" && p != "spread" && p != "binpack" {
+		return invalid("parameters[placement]", "expected spread or binpack, got %.80q", p)
+	}
+	return nil
 }
 
 func parseMakeOptions(fs filesystem.Type, s string) ([]string, error) {

@@ -19,13 +19,14 @@ import (
 const (
 	paramPool        = "pool"
 	paramMakeOptions = "mkfsOptions"
+	paramPlacement   = "placement" // the scheduler extender's
 	metadata         = "csi.storage.k8s.io/"
 	paramClaim       = metadata + "pvc/name"
 	paramNamespace   = metadata + "pvc/namespace"
 )
 
 var (
-	volumeParams   = []string{paramPool, paramMakeOptions, metadata + "fstype", paramClaim, paramNamespace, metadata + "pv/name"}
+	volumeParams   = []string{paramPool, paramMakeOptions, paramPlacement, metadata + "fstype", paramClaim, paramNamespace, metadata + "pv/name"}
 	contextKeys    = []string{paramPool, "storage.kubernetes.io/csiProvisionerIdentity"}
 	snapshotParams = []string{metadata + "volumesnapshot/name", metadata + "volumesnapshot/namespace", metadata + "volumesnapshotcontent/name"}
 )

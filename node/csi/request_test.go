@@ -210,3 +210,11 @@ func TestListsPageOverWhatComesAndGoes(t *testing.T) {
 	_, err = b.ListVolumes(context.Background(), &csi.ListVolumesRequest{MaxEntries: -1})
 	wantCode(t, "max_entries", toStatus(err), codes.InvalidArgument)
 }
+
+func TestPlacementIsSpreadOrBinpack(t *testing.T) {
+	for value, known := range map[string]bool{"spread": true, "binpack": true, "": true, "Spread": false} {
+		if err := checkPlacement(value); (err == nil) != known {
+			t.Errorf("%q: %v, want it to be known: %v", value, err, known)
+		}
+	}
+}

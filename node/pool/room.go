@@ -27,6 +27,15 @@ type Room struct {
 	Problem   string    // why nothing is given, for people; "" when something may be
 
 	MetadataPercent float64 // of a thin pool's metadata that is in use; 0 for a thick pool
+
+	Volumes []Held // which Available has counted; no snapshots
+}
+
+// Held is the room that one volume has.
+type Held struct {
+	LV      string // its logical volume
+	Size    lvm.Bytes
+	Claimed bool // it was made for a PersistentVolumeClaim
 }
 
 // DataPercent is how much of the pool is allocated, in percent.
@@ -40,7 +49,7 @@ func Space(p config.Pool, vg lvm.VolumeGroup) Room {
 	} else {
 		r = thickRoom(p, vg)
 	}
-	r.Extent = vg.ExtentSize
+	r.Extent, r.Volumes = vg.ExtentSize, held(vg)
 	r.Available = max(0, r.Available).RoundDown(vg.ExtentSize)
 	r.Largest = min(max(0, r.Largest).RoundDown(vg.ExtentSize), r.Available)
 	if problem := groupProblem(vg); problem != "" {
@@ -50,6 +59,16 @@ func Space(p config.Pool, vg lvm.VolumeGroup) Room {
 		r.Available, r.Largest = 0, 0
 	}
 	return r
+}
+
+func held(vg lvm.VolumeGroup) []Held {
+	var all []Held
+	for _, lv := range vg.LVs {
+		if rec, ours := volume.Read(lv); ours && rec.Kind == volume.Volume {
+			all = append(all, Held{LV: lv.Name, Size: lv.Size, Claimed: rec.Claim != ""})
+		}
+	}
+	return all
 }
 
 func groupProblem(vg lvm.VolumeGroup) string {

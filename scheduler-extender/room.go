@@ -1,0 +1,80 @@
+package extender
+
+import (
+	"maps"
+
+	"github.com/loam-storage/loam/lvm"
+)
+
+// poolNumber stands for a pool's name.
+type poolNumber int32
+
+// anyPool is where a claim goes whose class names none, until its volume is there.
+const anyPool poolNumber = 0
+
+// room is what a node has for one class; without pools, the node does not serve it.
+type room struct {
+	largest lvm.Bytes
+	pools   []poolRoom
+}
+
+type poolRoom struct {
+	number poolNumber
+	free   lvm.Bytes // less what is on its way; negative if that is too much already
+	extent lvm.Bytes
+}
+
+const pageSize = 64
+
+// column has the rooms of all nodes for one class, in pages that views share until one of their rooms changes.
+type column struct{ pages []*[pageSize]room }
+
+func (c *column) at(slot int) room {
+	if page := slot / pageSize; page < len(c.pages) {
+		return c.pages[page][slot%pageSize]
+	}
+	return room{}
+}
+
+// view is what nodes can give, as it was at one moment. It never changes.
+type view struct {
+	slots   map[string]int // of a Node, by its name
+	columns map[string]*column
+}
+
+// revision makes the next view from one: it copies what it changes, once.
+type revision struct {
+	next   *view
+	copied map[*column]map[int]bool // pages that are its own
+}
+
+func (v *view) revise() *revision {
+	return &revision{next: &view{slots: v.slots, columns: maps.Clone(v.columns)}, copied: map[*column]map[int]bool{}}
+}
+
+func (r *revision) set(class string, slot int, to room) {
+	c := r.column(class)
+	page := slot / pageSize
+	for len(c.pages) <= page {
+		r.copied[c][len(c.pages)] = true
+		c.pages = append(c.pages, new([pageSize]room))
+	}
+	if !r.copied[c][page] {
+		own := *c.pages[page]
+		c.pages[page], r.copied[c][page] = &own, true
+	}
+	c.pages[page][slot%pageSize] = to
+}
+
+func (r *revision) column(class string) *column {
+	c := r.next.columns[class]
+	if _, own := r.copied[c]; c != nil && own {
+		return c
+	}
+	own := &column{}
+	if c != nil {
+		own.pages = append(own.pages, c.pages...)
+	}
+	r.next.columns[class], r.copied[own] = own, map[int]bool{}
+	return own
+}
