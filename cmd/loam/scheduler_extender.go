@@ -36,7 +36,7 @@ reads from Kubernetes and writes nothing, so it may be restarted at any time.`,
 	f := cmd.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", a.env("KUBECONFIG", ""), "`FILE` that says how to reach Kubernetes ($KUBECONFIG) (default: as the pod it runs in)")
 	f.StringVar(&o.extender.Namespace, "namespace", a.env("POD_NAMESPACE", "loam-system"), "`NAMESPACE` where agents publish capacity ($POD_NAMESPACE)")
-	f.StringVar(&o.extender.Address, "address", ":9753", "TCP `ADDRESS` for kube-scheduler")
+	f.StringVar(&o.extender.Address, "address", ":9756", "TCP `ADDRESS` for kube-scheduler")
 	f.StringVar(&o.extender.HealthAddress, "health-address", ":9752", "TCP `ADDRESS` of /healthz, /readyz and /metrics; empty for none")
 	f.StringVar(&o.tls, "tls-dir", "", "`DIRECTORY` with tls.crt, tls.key and ca.crt, which may change later (default: plain HTTP)")
 	f.StringVar(&o.extender.ClientName, "tls-client", "", "DNS `NAME` in the certificate that clients must show (default: none is asked for)")

@@ -72,6 +72,8 @@ func TestWrongValuesAreRefusedByName(t *testing.T) {
 		{"sidecars: {resizer: {image: 'registry.k8s.io/sig-storage/csi-resizer:latest'}}", "/sidecars/resizer/image"},
 		{"sidecars: {timeout: 60}", "/sidecars/timeout"},
 		{"snapshots: {enabled: maybe}", "/snapshots/enabled"},
+		{"schedulerExtender: {tls: {clientName: kube-scheduler}}", "/schedulerExtender/tls"},
+		{"schedulerExtender: {replicas: 2}", "'replicas' not allowed"},
 		{"monitoring: {podMonitor: {interval: 30}}", "/monitoring/podMonitor/interval"},
 		{"monitoring: {alerts: {enabled: 1}}", "/monitoring/alerts/enabled"},
 		{"config: {pool: []}", "'pool' not allowed"},

@@ -15,6 +15,10 @@ app.kubernetes.io/component: agent
 app.kubernetes.io/name: loam
 app.kubernetes.io/component: controller
 {{- end }}
+{{- define "loam.extenderLabels" -}}
+app.kubernetes.io/name: loam
+app.kubernetes.io/component: scheduler-extender
+{{- end }}
 
 {{- define "loam.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func TestExtenderIsInstalledWhenAskedFor(t *testing.T) {
+	h := chart(t)
+	bare, err := h.template(t.Context())
+	if err != nil || strings.Contains(string(bare), "scheduler-extender") {
+		t.Errorf("by default there is something of the extender (%v)", err)
+	}
+	text, err := h.template(t.Context(), "schedulerExtender.enabled=true", "schedulerExtender.clusterIP=10.96.0.53",
+		"schedulerExtender.tls.secretName=certs", "schedulerExtender.tls.clientName=kube-scheduler")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "loam-scheduler-extender"
+	all := decode(t, text)
+	deployment := only[*appsv1.Deployment](t, all, name)
+	pod := deployment.Spec.Template
+	c := pod.Spec.Containers[0]
+	if *deployment.Spec.Replicas != 1 || deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+		t.Error("there can be two at once, of which neither knows what the other was asked")
+	}
+	for _, want := range [][2]string{{"--tls-dir", "/etc/loam/tls"}, {"--tls-client", "kube-scheduler"}} {
+		if i := slices.Index(c.Args, want[0]); i < 0 || c.Args[i+1] != want[1] {
+			t.Errorf("arguments %q, want %q", c.Args, want)
+		}
+	}
+	if pod.Spec.Volumes[0].Secret.SecretName != "certs" || c.VolumeMounts[0].MountPath != "/etc/loam/tls" {
+		t.Errorf("volumes %+v, mounts %+v", pod.Spec.Volumes, c.VolumeMounts)
+	}
+	service := only[*corev1.Service](t, all, name)
+	if service.Spec.ClusterIP != "10.96.0.53" || service.Spec.Ports[0].Port != 9756 {
+		t.Errorf("the service is %+v", service.Spec)
+	}
+	for key, value := range service.Spec.Selector {
+		if pod.Labels[key] != value {
+			t.Errorf("the service looks for %s=%s, the pod has %v", key, value, pod.Labels)
+		}
+	}
+	if !slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool {
+		return p.Name == service.Spec.Ports[0].TargetPort.String() && p.ContainerPort == 9756 && slices.Contains(c.Args, ":9756")
+	}) {
+		t.Errorf("nothing serves the service's port: %+v, %q", c.Ports, c.Args)
+	}
+	rules := slices.Concat(only[*rbacv1.ClusterRole](t, all, name).Rules, only[*rbacv1.Role](t, all, name).Rules)
+	for _, r := range rules {
+		if !slices.Equal(r.Verbs, []string{"list", "watch"}) {
+			t.Errorf("it may do more than read: %+v", r)
+		}
+	}
+	if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem || !*pod.Spec.SecurityContext.RunAsNonRoot {
+		t.Error("it may change its container, or be root")
+	}
+}
