@@ -86,7 +86,7 @@ func (c *cluster) startControl(ctx context.Context) (err error) {
 	if c.pki, err = newPKI(filepath.Join(c.dir, "pki")); err != nil {
 		return err
 	}
-	if c.control, err = startControlPlane(ctx, filepath.Join(c.cache, "hyperkube"), c.dir, c.net, c.pki); err != nil {
+	if c.control, err = startControlPlane(ctx, filepath.Join(c.cache, "hyperkube"), filepath.Join(c.root, "bin", "loam"), c.dir, c.net, c.pki); err != nil {
 		return err
 	}
 	address, err := c.net.expose(ctx, gateway+":"+apiPort)

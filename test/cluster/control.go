@@ -23,9 +23,11 @@ type component struct {
 	done chan struct{} // closed when it has ended
 }
 
-// controlPlane runs etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+// controlPlane runs etcd, kube-apiserver, kube-controller-manager and kube-scheduler; and for pods that name it a second kube-scheduler,
+// which asks Loam's extender.
 type controlPlane struct {
 	hyperkube string
+	loam      string // the binary
 	dir       string // logs and data
 	net       *namespace
 	pki       *pki
@@ -33,7 +35,28 @@ type controlPlane struct {
 }
 
 // order is that of starting.
-var order = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+var order = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", extenderPart, secondScheduler}
+
+const (
+	extenderPart    = "loam-scheduler-extender"
+	extenderAddress = "127.0.0.1:9756"
+	// secondScheduler is also the schedulerName of the pods that it places.
+	secondScheduler = "loam-scheduler"
+	schedulerConfig = `apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaderElect: false}
+clientConnection: {kubeconfig: %s}
+profiles: [{schedulerName: ` + secondScheduler + `}]
+extenders:
+- urlPrefix: http://` + extenderAddress + `
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  weight: 1
+  httpTimeout: 2s
+  nodeCacheCapable: true
+  ignorable: true
+`
+)
 
 // auditPolicy has what Loam asks of the API written down, for figures.
 const (
@@ -48,12 +71,16 @@ rules:
 `
 )
 
-func startControlPlane(ctx context.Context, hyperkube, dir string, n *namespace, p *pki) (*controlPlane, error) {
-	c := &controlPlane{hyperkube: hyperkube, dir: dir, net: n, pki: p, parts: map[string]*component{}}
+func startControlPlane(ctx context.Context, hyperkube, loam, dir string, n *namespace, p *pki) (*controlPlane, error) {
+	c := &controlPlane{hyperkube: hyperkube, loam: loam, dir: dir, net: n, pki: p, parts: map[string]*component{}}
 	if err := c.identities(); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, auditPolicyFile), []byte(auditPolicy), 0o600); err != nil {
+		return nil, err
+	}
+	config := fmt.Sprintf(schedulerConfig, p.path("kube-scheduler.kubeconfig"))
+	if err := os.WriteFile(filepath.Join(dir, secondScheduler+".yaml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	for _, name := range order {
@@ -122,8 +149,28 @@ func (c *controlPlane) args(name string) []string {
 			"--kubeconfig=" + key(name+".kubeconfig"), "--bind-address=127.0.0.1", "--leader-elect=false",
 			"--authentication-kubeconfig=" + key(name+".kubeconfig"), "--authorization-kubeconfig=" + key(name+".kubeconfig"),
 		}
+	case secondScheduler:
+		return []string{
+			"--config=" + filepath.Join(c.dir, secondScheduler+".yaml"), "--bind-address=127.0.0.1", "--secure-port=10359",
+			"--authentication-kubeconfig=" + key("kube-scheduler.kubeconfig"), "--authorization-kubeconfig=" + key("kube-scheduler.kubeconfig"),
+		}
+	case extenderPart:
+		return []string{
+			"--kubeconfig=" + key("admin.kubeconfig"), "--namespace=" + namespaceOfLoam, "--address=" + extenderAddress, "--health-address=",
+		}
 	}
 	return nil
+}
+
+// program is what runs as a component, and how it is told which.
+func (c *controlPlane) program(name string) (path, command string) {
+	switch name {
+	case extenderPart:
+		return c.loam, "scheduler-extender"
+	case secondScheduler:
+		return c.hyperkube, "kube-scheduler"
+	}
+	return c.hyperkube, name
 }
 
 // start starts a component, which writes a log beside its data.
@@ -134,7 +181,8 @@ func (c *controlPlane) start(name string) error {
 	}
 	defer log.Close()
 	part := &component{name: name, done: make(chan struct{})}
-	part.cmd = exec.Command(c.hyperkube, append([]string{name}, c.args(name)...)...)
+	path, command := c.program(name)
+	part.cmd = exec.Command(path, append([]string{command}, c.args(name)...)...)
 	part.cmd.Stdout, part.cmd.Stderr = log, log
 	if err := c.net.start(part.cmd); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)

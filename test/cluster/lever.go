@@ -12,7 +12,8 @@ import (
 )
 
 // leverSocket is where tests and people ask for what a cluster's own API cannot do, with LOAM_CLUSTER's folder around it: POST
-// /nodes/NAME/reboot, /nodes/NAME/off, /nodes/NAME/on, /nodes/NAME/restart-kubelet, /apiserver/stop, /apiserver/start, /down.
+// /nodes/NAME/reboot, /nodes/NAME/off, /nodes/NAME/on, /nodes/NAME/restart-kubelet, /apiserver/stop, /apiserver/start, /extender/stop,
+// /extender/start, /down.
 // It is done when the answer comes; but a node that was started is not Ready yet, and /down does not wait.
 const leverSocket = "lever.sock"
 
@@ -69,6 +70,13 @@ func (c *cluster) levers(ctx context.Context) http.Handler {
 			return errors.New("kube-apiserver runs")
 		}
 		return errors.Join(c.control.start("kube-apiserver"), c.control.ready(r.Context()))
+	})
+	lever("/extender/stop", func(*http.Request) error { c.control.stop(extenderPart); return nil })
+	lever("/extender/start", func(*http.Request) error {
+		if _, runs := c.control.parts[extenderPart]; runs {
+			return errors.New("the extender runs")
+		}
+		return c.control.start(extenderPart)
 	})
 	lever("/down", func(*http.Request) error { c.end(); return nil })
 	return mux
