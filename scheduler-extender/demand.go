@@ -36,9 +36,6 @@ type want struct {
 // pin is a claim that leaves one node.
 type pin struct{ node, why string }
 
-// ours says whether the pod is any of our business.
-func (d demand) ours() bool { return len(d.wants)+len(d.pins) > 0 || d.problem != "" }
-
 // demand looks a pod's claims up.
 func (i *Index) demand(pod Pod) demand {
 	d := demand{pod: pod.UID}

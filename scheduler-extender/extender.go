@@ -44,12 +44,12 @@ const (
 func Run(ctx context.Context, o Options) error {
 	index, counted := NewIndex(), &metrics{}
 	group, ctx := errgroup.WithContext(ctx)
-	main := &http.Server{Handler: newHandler(index, counted, o.Log), TLSConfig: tlsConfig(o)}
+	main := &http.Server{Handler: newHandler(index, counted, o.Log), TLSConfig: tlsConfig(o), ReadHeaderTimeout: readTimeout}
 	if err := serve(ctx, group, o.Address, main); err != nil {
 		return err
 	}
 	if o.HealthAddress != "" {
-		if err := serve(ctx, group, o.HealthAddress, &http.Server{Handler: healthHandler(index, counted)}); err != nil {
+		if err := serve(ctx, group, o.HealthAddress, &http.Server{Handler: healthHandler(index, counted), ReadHeaderTimeout: readTimeout}); err != nil {
 			return err
 		}
 	}
@@ -77,7 +77,7 @@ func serve(ctx context.Context, group *errgroup.Group, address string, s *http.S
 	if err != nil {
 		return fmt.Errorf("address: %w", err)
 	}
-	s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = readTimeout, readTimeout, writeTimeout, idleTimeout
+	s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = readTimeout, writeTimeout, idleTimeout
 	s.MaxHeaderBytes = 16 << 10
 	s.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug) // handshakes of port scanners
 	group.Go(func() error {

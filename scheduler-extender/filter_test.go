@@ -72,7 +72,7 @@ func TestClaimsLeaveTheirNode(t *testing.T) {
 	for _, node := range []string{"a", "b"} {
 		w.offer(node, "fast", "fast 10")
 	}
-	w.volume("data", "b", "fast", 5)
+	w.volume("data", "b", 5)
 	w.claim("data", "fast", 5, bound("pvc-data"))
 	w.claim("wal", "fast", 5)
 	w.claim("chosen", "fast", 5, on("a"))
@@ -97,7 +97,7 @@ func TestCopiesAreMadeWhereTheirSourceIs(t *testing.T) {
 	for _, node := range []string{"a", "b"} {
 		w.offer(node, "fast", "fast 10")
 	}
-	w.volume("data", "a", "fast", 5)
+	w.volume("data", "a", 5)
 	w.claim("data", "fast", 5, bound("pvc-data"))
 	w.claim("fresh", "fast", 5)
 	w.claim("restored", "fast", 5, from("VolumeSnapshot", "snap"))
@@ -142,7 +142,7 @@ func TestAClaimIsCountedOnceFromItsChoiceUntilItIsPublished(t *testing.T) {
 	w.claim("second", "fast", 6)
 	w.claim("first", "fast", 5, on("a"), bound("pvc-first"))
 	w.expect("it is bound before its volume is known", second, "a", "", full)
-	w.volume("first", "a", "fast", 5)
+	w.volume("first", "a", 5)
 	w.expect("its volume is there and not published", second, "a", "", full)
 	w.claim("second", "fast", 5)
 	w.expect("and is counted once", second, "a", "a")
@@ -163,8 +163,8 @@ func TestAfterARestartWhatIsOnItsWayIsCounted(t *testing.T) {
 		w.claim("bound", "fast", 3, on("a"), bound("pvc-bound"))
 		w.claim("old", "fast", 3, on("a"), bound("pvc-old"))
 		w.claim("new", "fast", 5)
-		w.volume("bound", "a", "fast", 3)
-		w.volume("old", "a", "fast", 3)
+		w.volume("bound", "a", 3)
+		w.volume("old", "a", 3)
 		w.offer("a", "fast", "fast 10 pvc-old")
 		w.Change(func(c *Change) { c.SetClass("fast", Class{Pool: "fast", Waits: true}) })
 		if ready == "last" {
@@ -179,7 +179,7 @@ func TestAfterARestartWhatIsOnItsWayIsCounted(t *testing.T) {
 func TestANodesIDMayDifferFromItsName(t *testing.T) {
 	w := newWorld(t)
 	w.claim("early", "fast", 5, on("a.example"))
-	w.volume("data", "a", "fast", 5)
+	w.volume("data", "a", 5)
 	w.claim("data", "fast", 5, bound("pvc-data"))
 	w.claim("new", "fast", 6)
 	offer := Offer{Node: "a.example", ID: "a", Class: "fast", Capacity: 10 * lvm.GiB, Largest: 10 * lvm.GiB}
@@ -198,7 +198,7 @@ func TestAnAgentThatSaysNoDetailIsBelieved(t *testing.T) {
 	w.claim("nine", "fast", 9)
 	w.claim("eight", "fast", 8)
 	w.expect("a volume that is too large", pod("p", "nine"), "a", "", `1 pool fast cannot give a volume as large as claim "nine" asks for (9 GiB)`)
-	w.volume("made", "a", "fast", 5)
+	w.volume("made", "a", 5)
 	w.expect("what is made is counted", pod("p", "eight"), "a", "a")
 	w.claim("chosen", "fast", 3, on("a"))
 	w.expect("what is on its way is not", pod("p", "eight"), "a", "", `1 pool fast has too little room for claim "eight" (8 GiB), beside what is being made there`)
@@ -219,7 +219,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		if w.slots > 4 {
 			t.Errorf("%d slots for one node at a time, want them used again", w.slots)
 		}
-		w.volume("v", "a", "fast", 1)
+		w.volume("v", "a", 1)
 		w.expect("a node with volumes and no pool", pod("p", "c"), "a", "", `1 no pool there for StorageClass fast`)
 	})
 }

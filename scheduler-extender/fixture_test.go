@@ -67,11 +67,11 @@ func from(kind, name string) func(*Claim) {
 	return func(c *Claim) { c.Source = Source{kind, "ns/" + name} }
 }
 
-// volume is the one of a claim by that name.
-func (w *world) volume(claim, node, pool string, gib lvm.Bytes) {
+// volume is the one of a claim by that name, in pool fast.
+func (w *world) volume(claim, node string, gib lvm.Bytes) {
 	name := "pvc-" + claim
 	w.Change(func(c *Change) {
-		c.SetVolume(name, Volume{volume.ID{Node: node, LV: name}, pool, gib * lvm.GiB}, "ns/"+claim)
+		c.SetVolume(name, Volume{volume.ID{Node: node, LV: name}, "fast", gib * lvm.GiB}, "ns/"+claim)
 	})
 }
 

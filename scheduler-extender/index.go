@@ -31,7 +31,7 @@ type Index struct {
 	ids       map[string]string // of Nodes whose ID is another than their name
 	offers    map[string]*node  // whose they are
 	pools     map[string]poolNumber
-	retired   []retired
+	vacant    []vacant
 	slots     int
 }
 
@@ -53,8 +53,8 @@ type present struct {
 	number poolNumber
 }
 
-// retired is a slot of a node that has gone. It is used again when no pod can be in placement on it any more.
-type retired struct {
+// vacant is a slot of a node that has gone. It is used again when no pod can be in placement on it any more.
+type vacant struct {
 	slot int
 	at   time.Time
 }
@@ -150,7 +150,7 @@ func (c *Change) retire(n *node) bool {
 	if c.ids[n.name] == n.id {
 		delete(c.ids, n.name)
 	}
-	c.Index.retired = append(c.Index.retired, retired{n.slot, time.Now()})
+	c.vacant = append(c.vacant, vacant{n.slot, time.Now()})
 	return true
 }
 
@@ -205,8 +205,8 @@ func (c *Change) node(id string) *node {
 }
 
 func (c *Change) slot() int {
-	if r := c.Index.retired; len(r) > 0 && time.Since(r[0].at) > 2*placingLife {
-		c.Index.retired = r[1:]
+	if r := c.vacant; len(r) > 0 && time.Since(r[0].at) > 2*placingLife {
+		c.vacant = r[1:]
 		return r[0].slot
 	}
 	c.slots++

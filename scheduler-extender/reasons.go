@@ -3,6 +3,8 @@ package extender
 import (
 	"fmt"
 	"strings"
+
+	"github.com/loam-storage/loam/lvm"
 )
 
 // maxNamed bounds how many claims a reason names.
@@ -60,7 +62,7 @@ func (r *reasons) room(why misfit, which int) int {
 // sharing names the claims that are to share a want's pool, and how much they ask for.
 func (r *reasons) sharing(with want) (names, sum string) {
 	var all []string
-	total := with.size - with.size
+	var total lvm.Bytes
 	for _, w := range r.wants {
 		if w.pool == with.pool || w.pool == anyPool || with.pool == anyPool {
 			all = append(all, fmt.Sprintf("%q", w.name))

@@ -54,7 +54,7 @@ func TestPrioritizeBySpreadOrBinpack(t *testing.T) {
 	w.claim("spread", "fast", 1)
 	w.claim("packed", "packed", 1)
 	w.claim("large", "packed", 15)
-	w.volume("data", "b", "fast", 1)
+	w.volume("data", "b", 1)
 	w.claim("data", "fast", 1, bound("pvc-data"))
 	for _, c := range []struct {
 		name string
