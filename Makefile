@@ -78,7 +78,7 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 
 .PHONY: bench
 bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent
-	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…

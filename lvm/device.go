@@ -158,8 +158,8 @@ func mapped(status string) Bytes {
 	return Bytes(n) * Sector
 }
 
-// decode reads one of the kernel's structs; those of device-mapper have the same layout in Go. Package encoding/binary takes 20 times
-// as long, for each volume of each report.
+// decode reads one of the kernel's structs; those of device-mapper have the same layout in Go. Package encoding/binary takes
+// thirty times as long, for each volume of each report.
 func decode[T any](b []byte, into *T) error {
 	whole := bytesOf(into)
 	if len(b) < len(whole) {

@@ -5,9 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,24 +30,24 @@ const headSize = 8 << 10
 
 // readDisk reads one device. What is known of it is taken from before as far as its heads are what they were.
 func readDisk(path string, before disk) (disk, error) {
-	f, err := openDirect(path)
+	fd, err := openDirect(path)
 	if err != nil {
 		return disk{}, err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	d := disk{}
-	if d.number, err = numberOf(f); err != nil {
+	if d.number, err = numberOf(fd); err != nil {
 		return disk{}, err
 	}
 	for range attempts {
-		if err = d.readHeads(f); err != nil {
+		if err = d.readHeads(fd); err != nil {
 			return disk{}, err
 		}
 		if bytes.Equal(d.heads, before.heads) && d.number == before.number {
 			before.silent = false
 			return before, nil
 		}
-		if err = d.readMetadata(f); !errors.Is(err, errTorn) {
+		if err = d.readMetadata(fd); !errors.Is(err, errTorn) {
 			return d, err
 		}
 	}
@@ -59,8 +57,8 @@ func readDisk(path string, before disk) (disk, error) {
 // errTorn says that a text is not what its header says: both are read again, as it may have been written meanwhile.
 var errTorn = errors.New("metadata and its checksum do not agree")
 
-func (d *disk) readHeads(f *os.File) error {
-	head, err := readDirect(f, location{0, headSize})
+func (d *disk) readHeads(fd int) error {
+	head, err := readDirect(fd, location{0, headSize})
 	if err != nil {
 		return err
 	}
@@ -73,7 +71,7 @@ func (d *disk) readHeads(f *os.File) error {
 		var header []byte
 		if at.Offset <= headSize-areaHeader {
 			header = head[at.Offset:][:areaHeader]
-		} else if header, err = readDirect(f, location{at.Offset, areaHeader}); err != nil {
+		} else if header, err = readDirect(fd, location{at.Offset, areaHeader}); err != nil {
 			return err
 		}
 		a, err := parseArea(header, at)
@@ -86,9 +84,9 @@ func (d *disk) readHeads(f *os.File) error {
 }
 
 // readMetadata reads the metadata once.
-func (d *disk) readMetadata(f *os.File) (err error) {
+func (d *disk) readMetadata(fd int) (err error) {
 	d.group, d.sum = VolumeGroup{}, 0
-	d.text, err = d.readText(f)
+	d.text, err = d.readText(fd)
 	if err != nil || len(d.text) == 0 {
 		return err
 	}
@@ -98,11 +96,11 @@ func (d *disk) readMetadata(f *os.File) (err error) {
 }
 
 // readText sees to it that all areas of the device say the same, and returns nothing when they are empty.
-func (d *disk) readText(f *os.File) (text []byte, err error) {
+func (d *disk) readText(fd int) (text []byte, err error) {
 	for i, a := range d.areas {
 		var t []byte
 		for _, part := range a.parts() {
-			b, err := readDirect(f, part)
+			b, err := readDirect(fd, part)
 			if err != nil {
 				return nil, err
 			}
@@ -120,34 +118,39 @@ func (d *disk) readText(f *os.File) (text []byte, err error) {
 }
 
 // openDirect opens a block device to be read as it is, not as it is cached: another name of the device may have its own cache.
-func openDirect(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECT, 0)
+func openDirect(path string) (fd int, err error) {
+	return open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_DIRECT)
 }
 
 // numberOf returns a block device's number.
-func numberOf(f *os.File) (deviceNumber, error) {
-	info, err := f.Stat()
-	if err != nil {
+func numberOf(fd int) (deviceNumber, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
 		return deviceNumber{}, err
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return deviceNumber{}, fmt.Errorf("not a block device: %w", errUnsure)
 	}
 	return deviceNumber{unix.Major(st.Rdev), unix.Minor(st.Rdev)}, nil
 }
 
 // readDirect reads a part of a device. O_DIRECT wants whole blocks in memory that is aligned; no disk's are larger.
-func readDirect(f *os.File, part location) ([]byte, error) {
+func readDirect(fd int, part location) ([]byte, error) {
 	const block = 4096
 	from := part.Offset / block * block
 	to := (part.Offset + part.Size + block - 1) / block * block
 	memory := make([]byte, to-from+block)
 	skip := -uintptr(unsafe.Pointer(&memory[0])) % block
 	memory = memory[skip:][:to-from]
-	n, err := f.ReadAt(memory, int64(from))
-	if wanted := part.Offset + part.Size - from; uint64(n) < wanted {
-		return nil, fmt.Errorf("reading %d bytes at %d: %w", part.Size, part.Offset, cmp.Or(err, errUnsure))
+	for done, wanted := 0, int(part.Offset+part.Size-from); done < wanted; {
+		n, err := unix.Pread(fd, memory[done:], int64(from)+int64(done))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("reading %d bytes at %d: %w", part.Size, part.Offset, cmp.Or(err, errUnsure))
+		}
+		done += n
 	}
 	return memory[part.Offset-from:][:part.Size], nil
 }

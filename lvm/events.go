@@ -30,7 +30,7 @@ func (l *LVM) Watch(ctx context.Context, tell func()) error {
 			return err
 		}
 		tell()
-		fds := []unix.PollFd{{Fd: int32(kernel.file.Fd()), Events: unix.POLLIN}, {Fd: int32(quit.Fd())}}
+		fds := []unix.PollFd{{Fd: int32(kernel.fd), Events: unix.POLLIN}, {Fd: int32(quit.Fd())}}
 		for {
 			if _, err = unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
 				break

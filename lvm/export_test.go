@@ -1,5 +1,7 @@
 package lvm
 
+import "golang.org/x/sys/unix"
+
 // What tests outside the package need: the raw report, for captures, and the settings, for LVM's own opinion of them.
 
 func (l *LVM) RawReport() ([]byte, error) { return l.run(reportArgs()) }
@@ -26,15 +28,15 @@ func (l *LVM) Read() (Report, error) {
 
 // Metadata is what a device carries: its label and the headers of its metadata areas, and the text in them.
 func Metadata(path string) (heads, text []byte, err error) {
-	f, err := openDirect(path)
+	fd, err := openDirect(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	var d disk
-	if err := d.readHeads(f); err != nil {
+	if err := d.readHeads(fd); err != nil {
 		return nil, nil, err
 	}
-	text, err = d.readText(f)
+	text, err = d.readText(fd)
 	return d.heads, text, err
 }

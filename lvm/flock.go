@@ -32,10 +32,10 @@ func lockGroup(vg string) (unlock func(), err error) {
 // lockGroups takes the locks of those groups, and of devices that join or leave one; with ErrLocked, all but those that somebody
 // keeps for longer than patience.
 func lockGroups(folder string, groups []string, patience time.Duration) (unlock func(), err error) {
-	var files []*os.File
+	var files []int
 	unlock = func() {
-		for _, f := range files {
-			f.Close()
+		for _, fd := range files {
+			unix.Close(fd)
 		}
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -47,11 +47,11 @@ func lockGroups(folder string, groups []string, patience time.Duration) (unlock 
 		names = append(names, "V_"+g)
 	}
 	for _, name := range names {
-		f, failed := lockShared(filepath.Join(folder, name), until)
-		if f != nil {
-			files = append(files, f)
-		}
-		if failed != nil && !errors.Is(failed, ErrLocked) {
+		fd, failed := lockShared(filepath.Join(folder, name), until)
+		switch {
+		case failed == nil:
+			files = append(files, fd)
+		case !errors.Is(failed, ErrLocked):
 			return unlock, failed
 		}
 		err = errors.Join(err, failed)
@@ -59,39 +59,39 @@ func lockGroups(folder string, groups []string, patience time.Duration) (unlock 
 	return unlock, err
 }
 
-// lockShared returns the file that is locked until it is closed. Errors: ErrLocked.
-func lockShared(path string, until time.Time) (*os.File, error) {
+// lockShared returns the descriptor of the file that is locked until it is closed. Errors: ErrLocked.
+func lockShared(path string, until time.Time) (fd int, err error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		f, err := tryLock(path)
+		fd, err := tryLock(path)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return f, err
+			return fd, err
 		}
 		if time.Now().After(until) {
-			return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+			return -1, fmt.Errorf("%w: %s", ErrLocked, path)
 		}
 		time.Sleep(pause) //nolint:forbidigo // nobody tells when a lock of another process is free
 	}
 }
 
 // tryLock locks the file that has that name now: LVM removes a file when nobody else has it locked.
-func tryLock(path string) (*os.File, error) {
+func tryLock(path string) (fd int, err error) {
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o777)
+		fd, err := open(path, unix.O_CREAT|unix.O_APPEND|unix.O_RDWR)
 		if err != nil {
-			return nil, err
+			return -1, err
 		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("%s: %w", path, err)
+		if err := unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("%s: %w", path, err)
 		}
-		held, err := f.Stat()
-		named, err2 := os.Stat(path)
-		if err == nil && err2 == nil && os.SameFile(held, named) {
-			return f, nil
+		var held, named unix.Stat_t
+		err, err2 := unix.Fstat(fd, &held), unix.Stat(path, &named)
+		if err == nil && err2 == nil && held.Dev == named.Dev && held.Ino == named.Ino {
+			return fd, nil
 		}
-		f.Close()
-		if err != nil || err2 != nil && !errors.Is(err2, os.ErrNotExist) {
-			return nil, errors.Join(err, err2)
+		unix.Close(fd)
+		if err != nil || err2 != nil && !errors.Is(err2, unix.ENOENT) {
+			return -1, fmt.Errorf("%s: %w", path, errors.Join(err, err2))
 		}
 	}
 }

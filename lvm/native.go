@@ -1,7 +1,6 @@
 package lvm
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,21 +35,18 @@ func newReader(asked *questions) reader {
 // report reads what LVM would report of those devices. Errors: errUnsure, and others that mean the same.
 func (r *reader) report(devices []string) (Report, error) {
 	for range attempts {
-		disks, err := r.readAll(devices)
-		if err != nil {
-			return Report{}, err
-		}
-		report, again, err := r.reportLocked(devices, disks)
+		report, again, err := r.reportLocked(devices)
 		if err != nil || !again {
 			return report, err
 		}
 	}
-	return Report{}, fmt.Errorf("the metadata changed %d times while it was read: %w", attempts, errUnsure)
+	return Report{}, fmt.Errorf("the groups changed %d times while they were read: %w", attempts, errUnsure)
 }
 
-// reportLocked makes a report while nobody changes the groups. again says that somebody did just before.
-func (r *reader) reportLocked(devices []string, before []disk) (report Report, again bool, err error) {
-	unlock, err := lockGroups(lockFolder, groupNames(before), lockPatience)
+// reportLocked makes a report while nobody changes the groups that there were the last time. again says that there are others now.
+func (r *reader) reportLocked(devices []string) (report Report, again bool, err error) {
+	groups := groupNames(r.last(devices))
+	unlock, err := lockGroups(lockFolder, groups, lockPatience)
 	defer unlock()
 	if err != nil && !errors.Is(err, ErrLocked) {
 		return Report{}, false, err
@@ -59,8 +55,7 @@ func (r *reader) reportLocked(devices []string, before []disk) (report Report, a
 	if err != nil {
 		return Report{}, false, err
 	}
-	same := func(a, b disk) bool { return bytes.Equal(a.heads, b.heads) && a.silent == b.silent }
-	if !slices.EqualFunc(before, disks, same) {
+	if !slices.Equal(groups, groupNames(disks)) {
 		return Report{}, true, nil
 	}
 	report, err = assemble(devices, disks)
@@ -147,6 +142,15 @@ func groupNames(disks []disk) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+// last is what those devices were when they were last read.
+func (r *reader) last(devices []string) []disk {
+	disks := make([]disk, len(devices))
+	for i, path := range devices {
+		disks[i] = r.disks[path]
+	}
+	return disks
 }
 
 // readAll reads the heads of all devices, and the metadata of those whose heads have changed.

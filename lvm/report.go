@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // reportArgs asks for everything in one process. --foreign also shows groups of other hosts (lvmsystemid(7)), which
@@ -158,15 +160,15 @@ func labels(devices []string, reported []deviceNumber) []string {
 }
 
 func identify(path string) (number deviceNumber, uuid string, err error) {
-	f, err := openDirect(path)
+	fd, err := openDirect(path)
 	if err != nil {
 		return number, "", err
 	}
-	defer f.Close()
-	if number, err = numberOf(f); err != nil {
+	defer unix.Close(fd)
+	if number, err = numberOf(fd); err != nil {
 		return number, "", err
 	}
-	head, err := readDirect(f, location{0, labelSectors * uint64(Sector)})
+	head, err := readDirect(fd, location{0, labelSectors * uint64(Sector)})
 	if err != nil {
 		return number, "", err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Restoration is how the metadata of a group's devices can be made what they were, with pvck(8).
@@ -56,14 +58,14 @@ func inspect(path string) (d inspected) {
 	if d.real, d.err = filepath.EvalSymlinks(path); d.err != nil {
 		return d
 	}
-	f, err := openDirect(path)
+	fd, err := openDirect(path)
 	if err != nil {
 		d.err = err
 		return d
 	}
-	defer f.Close()
-	if d.err = d.readHeads(f); d.err == nil && d.uuid != "" {
-		d.err = d.readMetadata(f)
+	defer unix.Close(fd)
+	if d.err = d.readHeads(fd); d.err == nil && d.uuid != "" {
+		d.err = d.readMetadata(fd)
 	}
 	if d.err == nil && d.hasGroup() {
 		var b Backup

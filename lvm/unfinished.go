@@ -3,8 +3,9 @@ package lvm
 import (
 	"bytes"
 	"io"
-	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // areaAt is where LVM puts the first metadata area, and alignment what the area ends at.
@@ -20,21 +21,21 @@ const firstText = 64 * KiB
 // is killed: a physical volume, or a part of one, on which no group's metadata ever took effect, so that no volume can be on it. A
 // physical volume that was in a group, or has another metadata area, or a device with anything else at either end is not.
 func Unfinished(device string, metadata Bytes) (bool, error) {
-	f, err := openDirect(device)
+	fd, err := openDirect(device)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
+	defer unix.Close(fd)
+	size, err := unix.Seek(fd, 0, io.SeekEnd)
 	area := areaOf(metadata)
 	if err != nil || Bytes(size) < Bytes(area.Offset+area.Size)+MiB {
 		return false, err
 	}
-	head, err := readDirect(f, location{0, headSize})
+	head, err := readDirect(fd, location{0, headSize})
 	if err != nil || !unfinishedHead(head, area) {
 		return false, err // of most devices no more is read
 	}
-	return unfinishedRest(f, area, uint64(size))
+	return unfinishedRest(fd, area, uint64(size))
 }
 
 // areaOf is the metadata area of that size as LVM makes it.
@@ -61,12 +62,12 @@ func unfinishedHead(head []byte, area location) bool {
 }
 
 // unfinishedRest looks at the area, where one text may have been written and not come into effect, and at the device's end.
-func unfinishedRest(f *os.File, area location, size uint64) (bool, error) {
-	tail, err := readDirect(f, location{size - uint64(MiB), uint64(MiB)})
+func unfinishedRest(fd int, area location, size uint64) (bool, error) {
+	tail, err := readDirect(fd, location{size - uint64(MiB), uint64(MiB)})
 	if err != nil || !isZero(tail) {
 		return false, err
 	}
-	ring, err := readDirect(f, location{area.Offset + areaHeader, area.Size - areaHeader})
+	ring, err := readDirect(fd, location{area.Offset + areaHeader, area.Size - areaHeader})
 	if err != nil {
 		return false, err
 	}

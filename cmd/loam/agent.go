@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -86,6 +87,9 @@ func (a *app) env(key, fallback string) string { return cmp.Or(a.getenv(key), fa
 func (a *app) runAgent(ctx context.Context, o agentOptions, socketGiven bool) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // it is on every node and mostly idle: 8 MB less, and no work to speak of
+	}
+	if runtime.GOMAXPROCS(0) == 1 {
+		runtime.GOMAXPROCS(2) // else each ioctl of more than 20 µs costs a switch of threads, which is more than the ioctl
 	}
 	options, err := a.nodeOptions(o, socketGiven)
 	if err != nil {
