@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -30,6 +31,7 @@ import (
 // Options are what a router is told when it starts.
 type Options struct {
 	Client        kubernetes.Interface
+	Dynamic       dynamic.Interface                // for snapshots, whose types are not Kubernetes' own
 	Namespace     string                           // the install's, where the agents' pods are
 	Socket        string                           // path of the unix socket for the sidecars
 	AgentPort     int                              // TCP port of CSI in the agents' pods
@@ -70,10 +72,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	group.Go(func() error { keepCertificates(ctx); return nil })
 	group.Go(func() error { return newAdviser(o.Client, o.Namespace, o.Log).run(ctx) })
-	group.Go(func() error {
-		(&orphans{client: o.Client, log: o.Log, volumes: router.provisionedVolumes}).run(ctx)
-		return nil
-	})
+	for _, lost := range []lost{lostVolumes(router, o.Client), lostSnapshots(router, o.Dynamic)} {
+		group.Go(func() error { (&orphans{client: o.Client, log: o.Log, lost: lost}).run(ctx); return nil })
+	}
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // calls at work need their connections
 	group.Go(func() error { agents.run(watch); return nil })
 	group.Go(func() error {

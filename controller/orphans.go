@@ -16,7 +16,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/loam-storage/loam/node/volume"
@@ -24,26 +27,60 @@ import (
 
 const (
 	orphanInterval = time.Hour
-	// orphanAge is how long a volume has been without a PersistentVolume before that is told: one comes after its volume is
-	// made, and one that is deleted may go before it.
+	// orphanAge is how long a volume has been without a PersistentVolume, or a snapshot without its content, before that is told: one
+	// comes after its volume is made, and one that is deleted may go before it.
 	orphanAge = 50 * time.Minute // seen at two looks
-	// orphanPage is how many PersistentVolumes are asked for at a time.
+	// orphanPage is how many objects of Kubernetes are asked for at a time.
 	orphanPage = 500
 	// orphansNamed is how many volumes one event names.
 	orphansNamed = 5
 )
 
-// provisioned are the names that external-provisioner gives (--volume-name-prefix): volumes of other names are somebody's who
-// made them without Kubernetes.
-var provisioned = regexp.MustCompile(`^pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+// The names that external-provisioner gives (--volume-name-prefix), and those of external-snapshotter as agents have them: what has other
+// names is somebody's who made it without Kubernetes.
+var (
+	provisioned = named("pvc-")
+	snapshotted = named(volume.SnapshotPrefix)
+)
 
-// orphans tells of volumes that no PersistentVolume names, in events on their nodes: their claims are gone, and nobody will ever
-// ask for their deletion. It removes none: what looks forgotten may be the last copy of something.
+func named(prefix string) *regexp.Regexp {
+	return regexp.MustCompile("^" + prefix + `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+}
+
+// orphans tells of volumes, or of snapshots, that no object of Kubernetes names, in events on their nodes: nobody will ever ask for
+// their deletion. It removes none: what looks forgotten may be the last copy of something.
 type orphans struct {
-	client  kubernetes.Interface
-	log     *slog.Logger
-	volumes func(context.Context) []string // the IDs of all that there are
-	since   map[string]time.Time           // when a volume without a PersistentVolume was first seen so, by ID
+	client kubernetes.Interface
+	log    *slog.Logger
+	lost
+	since map[string]time.Time // when one was first seen that nothing names, by ID
+}
+
+// lost is one kind of orphans.
+type lost struct {
+	reason string // of the event
+	kind   string // of the objects that name them
+	advice string
+	ids    func(context.Context) []string                 // of all that there are
+	named  func(context.Context) (map[string]bool, error) // IDs that objects name
+}
+
+func lostVolumes(r *Router, client kubernetes.Interface) lost {
+	return lost{
+		reason: "OrphanedVolumes", kind: "PersistentVolume",
+		advice: "`loam volume list` on the node says whose they were; `loam volume delete` gives their space back",
+		ids:    r.provisionedVolumes,
+		named:  func(ctx context.Context) (map[string]bool, error) { return handles(ctx, client) },
+	}
+}
+
+func lostSnapshots(r *Router, client dynamic.Interface) lost {
+	return lost{
+		reason: "OrphanedSnapshots", kind: "VolumeSnapshotContent",
+		advice: "`loam volume list --snapshots` on the node shows them; `loam volume delete` gives their space back",
+		ids:    r.provisionedSnapshots,
+		named:  func(ctx context.Context) (map[string]bool, error) { return snapshotHandles(ctx, client) },
+	}
 }
 
 // run looks until the context ends.
@@ -57,19 +94,23 @@ func (o *orphans) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := o.look(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			o.log.WarnContext(ctx, "cannot look for volumes without a PersistentVolume", "error", err)
+			o.log.WarnContext(ctx, "cannot look for what no "+o.kind+" names", "error", err)
 		}
 	}
 }
 
-// look reads volumes first, so that a PersistentVolume that comes meanwhile is seen.
+// look reads what there is first, so that an object that comes meanwhile is seen.
 func (o *orphans) look(ctx context.Context, now time.Time) error {
-	volumes := o.volumes(ctx)
-	handles, err := o.handles(ctx)
+	ids := o.ids(ctx)
+	if len(ids) == 0 {
+		o.since = nil
+		return nil
+	}
+	named, err := o.named(ctx)
 	if err != nil {
 		return err
 	}
-	o.since = unnamed(volumes, handles, o.since, now)
+	o.since = unnamed(ids, named, o.since, now)
 	for node, ids := range overdue(o.since, now) {
 		if err := o.tell(ctx, node, ids, now); err != nil {
 			return err
@@ -80,31 +121,53 @@ func (o *orphans) look(ctx context.Context, now time.Time) error {
 
 // provisionedVolumes are the IDs of those that external-provisioner had made, of all agents that answer: one that is away has its
 // turn later.
-func (r *Router) provisionedVolumes(ctx context.Context) (ids []string) {
+func (r *Router) provisionedVolumes(ctx context.Context) []string {
+	return r.idsOf(provisioned, func(node, token string) (ids []string, next string, err error) {
+		answer, err := ask(ctx, r, node, csi.ControllerClient.ListVolumes, &csi.ListVolumesRequest{MaxEntries: maxPage, StartingToken: token})
+		for _, e := range answer.GetEntries() {
+			ids = append(ids, e.GetVolume().GetVolumeId())
+		}
+		return ids, answer.GetNextToken(), err
+	})
+}
+
+// provisionedSnapshots are the same of those that external-snapshotter had made.
+func (r *Router) provisionedSnapshots(ctx context.Context) []string {
+	return r.idsOf(snapshotted, func(node, token string) (ids []string, next string, err error) {
+		answer, err := ask(ctx, r, node, csi.ControllerClient.ListSnapshots, &csi.ListSnapshotsRequest{MaxEntries: maxPage, StartingToken: token})
+		for _, e := range answer.GetEntries() {
+			ids = append(ids, e.GetSnapshot().GetSnapshotId())
+		}
+		return ids, answer.GetNextToken(), err
+	})
+}
+
+// idsOf are those with such a name, of all pages of all nodes.
+func (r *Router) idsOf(name *regexp.Regexp, page func(node, token string) (ids []string, next string, err error)) (all []string) {
 	for _, node := range r.agents.nodes() {
 		for token := ""; ; {
-			answer, err := ask(ctx, r, node, csi.ControllerClient.ListVolumes, &csi.ListVolumesRequest{MaxEntries: maxPage, StartingToken: token})
+			ids, next, err := page(node, token)
 			if err != nil {
 				break
 			}
-			for _, e := range answer.GetEntries() {
-				if id, err := volume.ParseID(e.GetVolume().GetVolumeId()); err == nil && provisioned.MatchString(id.LV) {
-					ids = append(ids, id.String())
+			for _, s := range ids {
+				if id, err := volume.ParseID(s); err == nil && name.MatchString(id.LV) {
+					all = append(all, s)
 				}
 			}
-			if token = answer.GetNextToken(); token == "" {
+			if token = next; token == "" {
 				break
 			}
 		}
 	}
-	return ids
+	return all
 }
 
 // handles are the volumes that PersistentVolumes name.
-func (o *orphans) handles(ctx context.Context) (map[string]bool, error) {
+func handles(ctx context.Context, client kubernetes.Interface) (map[string]bool, error) {
 	all := map[string]bool{}
 	for next := ""; ; {
-		page, err := o.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{Limit: orphanPage, Continue: next})
+		page, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{Limit: orphanPage, Continue: next})
 		if err != nil {
 			return nil, err
 		}
@@ -119,11 +182,35 @@ func (o *orphans) handles(ctx context.Context) (map[string]bool, error) {
 	}
 }
 
-// unnamed are the volumes that nobody names, and since when.
-func unnamed(volumes []string, handles map[string]bool, before map[string]time.Time, now time.Time) map[string]time.Time {
+var snapshotContents = schema.GroupVersionResource{Group: "snapshot.storage.k8s.io", Version: "v1", Resource: "volumesnapshotcontents"}
+
+// snapshotHandles are the snapshots that VolumeSnapshotContents name, in their status when they were made for one and in their
+// source when they were there before.
+func snapshotHandles(ctx context.Context, client dynamic.Interface) (map[string]bool, error) {
+	all := map[string]bool{}
+	for next := ""; ; {
+		page, err := client.Resource(snapshotContents).List(ctx, metav1.ListOptions{Limit: orphanPage, Continue: next})
+		if err != nil {
+			return nil, err
+		}
+		for _, content := range page.Items {
+			for _, field := range [][]string{{"status", "snapshotHandle"}, {"spec", "source", "snapshotHandle"}} {
+				if handle, ok, err := unstructured.NestedString(content.Object, field...); ok && err == nil {
+					all[handle] = true
+				}
+			}
+		}
+		if next = page.GetContinue(); next == "" {
+			return all, nil
+		}
+	}
+}
+
+// unnamed are those that nothing names, and since when.
+func unnamed(ids []string, named map[string]bool, before map[string]time.Time, now time.Time) map[string]time.Time {
 	since := map[string]time.Time{}
-	for _, id := range volumes {
-		if handles[id] {
+	for _, id := range ids {
+		if named[id] {
 			continue
 		}
 		since[id] = now
@@ -151,15 +238,14 @@ func (o *orphans) tell(ctx context.Context, node string, ids []string, now time.
 	if len(ids) > orphansNamed {
 		named, others = ids[:orphansNamed], fmt.Sprintf(" and %d more", len(ids)-orphansNamed)
 	}
-	sum := sha256.Sum256([]byte(now.Format(time.DateOnly) + node + strings.Join(ids, " ")))
+	sum := sha256.Sum256([]byte(o.reason + now.Format(time.DateOnly) + node + strings.Join(ids, " ")))
 	at := metav1.NewTime(now)
 	event := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: "loam-" + hex.EncodeToString(sum[:16]), Namespace: metav1.NamespaceDefault},
 		InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: types.UID(node)},
-		Type:           corev1.EventTypeWarning, Reason: "OrphanedVolumes", Count: 1, FirstTimestamp: at, LastTimestamp: at,
-		Message: fmt.Sprintf("no PersistentVolume names %s%s: nobody will ask for their deletion. `loam volume list` on the node says whose they were; "+
-			"`loam volume delete` gives their space back", strings.Join(named, ", "), others),
-		Source: corev1.EventSource{Component: "loam-controller"},
+		Type:           corev1.EventTypeWarning, Reason: o.reason, Count: 1, FirstTimestamp: at, LastTimestamp: at,
+		Message: fmt.Sprintf("no %s names %s%s: nobody will ask for their deletion. %s", o.kind, strings.Join(named, ", "), others, o.advice),
+		Source:  corev1.EventSource{Component: "loam-controller"},
 	}
 	_, err := o.client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, event, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

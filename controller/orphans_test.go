@@ -13,6 +13,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/loam-storage/loam/lvm"
@@ -20,6 +24,9 @@ import (
 
 // claimed is the name that external-provisioner gives a volume.
 func claimed(n int) string { return fmt.Sprintf("pvc-00000000-0000-0000-0000-%012d", n) }
+
+// snapshot is what an agent makes of the name that external-snapshotter gives.
+func snapshot(n int) string { return fmt.Sprintf("snap-00000000-0000-0000-0000-%012d", n) }
 
 func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 	client, volumes := fake.NewClientset(), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n2/" + claimed(3)}
@@ -29,7 +36,8 @@ func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 	if _, err := client.CoreV1().PersistentVolumes().Create(ctx, pv, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	o := &orphans{client: client, volumes: func(context.Context) []string { return volumes }}
+	o := &orphans{client: client, lost: lostVolumes(nil, client)}
+	o.ids = func(context.Context) []string { return volumes }
 	told := func() (all []string) {
 		events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -60,6 +68,38 @@ func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 	}
 }
 
+// Of snapshots one is named by a content that was made for it, one by a content that was made by hand, and one by none.
+func TestSnapshotsThatNobodyNamesAreTold(t *testing.T) {
+	content := func(name string, path []string, handle string) *unstructured.Unstructured {
+		c := &unstructured.Unstructured{Object: map[string]any{}}
+		c.SetGroupVersionKind(snapshotContents.GroupVersion().WithKind("VolumeSnapshotContent"))
+		c.SetName(name)
+		if err := unstructured.SetNestedField(c.Object, handle, path...); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	snapshots := []string{"n1/" + snapshot(1), "n1/" + snapshot(2), "n1/" + snapshot(3)}
+	custom := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{snapshotContents: "VolumeSnapshotContentList"},
+		content("made", []string{"status", "snapshotHandle"}, snapshots[0]), content("found", []string{"spec", "source", "snapshotHandle"}, snapshots[1]))
+	client, ctx, start := fake.NewClientset(), context.Background(), time.Now()
+	o := &orphans{client: client, lost: lostSnapshots(nil, custom)}
+	o.ids = func(context.Context) []string { return snapshots }
+	for _, at := range []time.Time{start, start.Add(time.Hour)} {
+		if err := o.look(ctx, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
+	if err != nil || len(events.Items) != 1 {
+		t.Fatalf("%v, %d events", err, len(events.Items))
+	}
+	if e := events.Items[0]; e.Reason != "OrphanedSnapshots" || !strings.HasPrefix(e.Message, "no VolumeSnapshotContent names "+snapshots[2]+": ") {
+		t.Errorf("%s: %s", e.Reason, e.Message)
+	}
+}
+
 func TestManyOrphansAreOneShortEvent(t *testing.T) {
 	since, now := map[string]time.Time{}, time.Now()
 	for n := range 1000 {
@@ -71,7 +111,7 @@ func TestManyOrphansAreOneShortEvent(t *testing.T) {
 		t.Fatalf("%d of %d nodes", len(all["n1"]), len(all))
 	}
 	client := fake.NewClientset()
-	if err := (&orphans{client: client}).tell(context.Background(), "n1", all["n1"], now); err != nil {
+	if err := (&orphans{client: client, lost: lostVolumes(nil, client)}).tell(context.Background(), "n1", all["n1"], now); err != nil {
 		t.Fatal(err)
 	}
 	events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(context.Background(), metav1.ListOptions{})
@@ -84,7 +124,9 @@ func TestProvisionersVolumesOfAgentsThatAnswerAreAsked(t *testing.T) {
 	b := newBed(t)
 	b.agent("n1", lvm.GiB).set(func(f *fakeAgent) { f.volumes = []string{claimed(1), "by-hand", claimed(2)} })
 	b.agent("n2", lvm.GiB).set(func(f *fakeAgent) { f.refuse = map[string]error{"ListVolumes": errors.New("away")} })
-	b.agent("n3", lvm.GiB).set(func(f *fakeAgent) { f.volumes = []string{claimed(3)} })
+	b.agent("n3", lvm.GiB).set(func(f *fakeAgent) {
+		f.volumes, f.snapshots = []string{claimed(3)}, []string{"snap-by-hand", snapshot(4)}
+	})
 	agents, err := newAgents(b.client, testNamespace, dialing{b.port, insecure.NewCredentials()})
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +139,9 @@ func TestProvisionersVolumesOfAgentsThatAnswerAreAsked(t *testing.T) {
 	b.until("all agents known", func() bool { return len(agents.nodes()) == 3 })
 	r := &Router{agents: agents}
 	if got, want := r.provisionedVolumes(ctx), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n3/" + claimed(3)}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := r.provisionedSnapshots(ctx), []string{"n3/" + snapshot(4)}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

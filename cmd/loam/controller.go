@@ -72,7 +72,7 @@ func (a *app) routerOptions(o controllerOptions) (controller.Options, error) {
 	}
 	r.Socket, r.Log, r.Version = a.socket, newLog(a.stderr, o.log), node.Version()
 	var err error
-	if r.Client, err = kubernetesClient(o.kubeconfig, "loam-controller", r.Log); err != nil {
+	if r.Client, r.Dynamic, err = kubernetesClients(o.kubeconfig, "loam-controller", r.Log); err != nil {
 		return r, refuse("controller: %w", err)
 	}
 	return r, nil
