@@ -1,13 +1,14 @@
 package extender
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (

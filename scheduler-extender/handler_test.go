@@ -118,9 +118,9 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 		code int
 		says string
 	}{
-		{"empty", []byte{}, 400, "unexpected end of JSON"},
+		{"empty", []byte{}, 400, "unexpected EOF"},
 		{"no JSON", []byte("pod"), 400, "invalid character"},
-		{"half", []byte(`{"Pod":{`), 400, "unexpected end of JSON"},
+		{"half", []byte(`{"Pod":{`), 400, "unexpected EOF"},
 		{"another type", []byte(`{"Pod":[]}`), 400, "cannot unmarshal"},
 		{"null", []byte("null"), 400, "Pod is missing"},
 		{"no pod", &extenderv1.ExtenderArgs{NodeNames: &names}, 400, "Pod is missing"},

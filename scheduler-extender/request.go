@@ -1,9 +1,11 @@
 package extender
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // arguments are what kube-scheduler sends (extender/v1, ExtenderArgs), of a pod only what is looked at. Its types are not used:
@@ -33,14 +35,14 @@ type podArgument struct {
 
 // nodesArgument is a v1.NodeList. Its items go back as they came.
 type nodesArgument struct {
-	Items []json.RawMessage `json:"items"`
+	Items []jsontext.Value `json:"items"`
 }
 
 // request is what was asked about: a pod, and nodes by their names.
 type request struct {
 	pod   Pod
 	nodes []string
-	items []json.RawMessage // the nodes themselves, if kube-scheduler sent them; else nil
+	items []jsontext.Value // the nodes themselves, if kube-scheduler sent them; else nil
 }
 
 // errRequest says that a request makes no sense. It is kube-scheduler's configuration, or somebody else who asks.
@@ -70,8 +72,8 @@ func parseRequest(body []byte) (request, error) {
 }
 
 // take learns the names of whole nodes.
-func (r *request) take(items []json.RawMessage) error {
-	r.items = append([]json.RawMessage{}, items...)
+func (r *request) take(items []jsontext.Value) error {
+	r.items = append([]jsontext.Value{}, items...)
 	for i, item := range items {
 		var node struct {
 			Metadata struct {
@@ -103,8 +105,8 @@ func (p *podArgument) pod() Pod {
 
 // filterResult is extender/v1, ExtenderFilterResult. What does not fit is not resolved by preemption: claims stay when pods go.
 type filterResult struct {
-	Nodes                      *nodesArgument    `json:",omitempty"`
-	NodeNames                  *[]string         `json:",omitempty"`
+	Nodes                      *nodesArgument    `json:",omitzero"`
+	NodeNames                  *[]string         `json:",omitzero"`
 	FailedAndUnresolvableNodes map[string]string `json:",omitempty"`
 	Error                      string            `json:",omitempty"`
 }
@@ -124,7 +126,7 @@ const (
 func (r request) result(a Answer) filterResult {
 	var f filterResult
 	if r.items != nil {
-		f.Nodes = &nodesArgument{Items: make([]json.RawMessage, 0, len(a.Fits))}
+		f.Nodes = &nodesArgument{Items: make([]jsontext.Value, 0, len(a.Fits))}
 		for _, at := range a.Fits {
 			f.Nodes.Items = append(f.Nodes.Items, r.items[at])
 		}
