@@ -77,8 +77,9 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent
+bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, the scheduler extender
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
+	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -run Figures -v ./scheduler-extender | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…

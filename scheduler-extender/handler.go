@@ -1,11 +1,12 @@
 package extender
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,6 +28,7 @@ type handler struct {
 	log     *slog.Logger
 	large   chan struct{}
 	waiting chan struct{}
+	buffers sync.Pool // of *bytes.Buffer: bodies and answers are most of what a request allocates
 }
 
 // NewHandler answers from an index.
@@ -54,8 +56,9 @@ func (r refusal) Error() string { return r.err.Error() }
 func (h *handler) serve(verb string, answer func(*http.Request, request) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		begun, code := time.Now(), http.StatusOK
-		body, err := h.answer(w, r, answer)
-		if err != nil {
+		body := h.buffer()
+		defer h.recycle(body)
+		if err := h.answer(w, r, answer, body); err != nil {
 			code = http.StatusInternalServerError
 			if refused, ok := errors.AsType[refusal](err); ok {
 				code = refused.code
@@ -64,51 +67,71 @@ func (h *handler) serve(verb string, answer func(*http.Request, request) any) ht
 			h.log.WarnContext(r.Context(), "a request was refused", "verb", verb, "code", code, "from", r.RemoteAddr, "error", err)
 		} else {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(body) //nolint:gosec // JSON, and no browser asks; if it fails, whoever asked has gone
+			_, _ = w.Write(body.Bytes()) // if it fails, whoever asked has gone
 		}
 		h.metrics.answered(verb, code, time.Since(begun))
 	}
 }
 
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(*http.Request, request) any) ([]byte, error) {
+// buffer is an empty one.
+func (h *handler) buffer() *bytes.Buffer {
+	if b, ok := h.buffers.Get().(*bytes.Buffer); ok {
+		return b
+	}
+	return &bytes.Buffer{}
+}
+
+// recycle takes a buffer back that nobody uses any more. The few that are very large are not kept.
+func (h *handler) recycle(b *bytes.Buffer) {
+	if b.Cap() <= largeBody {
+		b.Reset()
+		h.buffers.Put(b)
+	}
+}
+
+// answer writes what there is to say. An error comes before anything is written.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(*http.Request, request) any, to *bytes.Buffer) error {
 	if !h.index.IsReady() {
-		return nil, refusal{http.StatusServiceUnavailable, errors.New("not ready: still reading what there is")}
+		return refusal{http.StatusServiceUnavailable, errors.New("not ready: still reading what there is")}
 	}
 	select {
 	case h.waiting <- struct{}{}:
 		defer func() { <-h.waiting }()
 	default:
-		return nil, refusal{http.StatusServiceUnavailable, fmt.Errorf("%d requests are being answered", maxWaiting)}
+		return refusal{http.StatusServiceUnavailable, fmt.Errorf("%d requests are being answered", maxWaiting)}
 	}
-	body, err := h.read(w, r)
+	asked, err := h.read(w, r)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	asked, err := parseRequest(body)
-	if err != nil {
-		return nil, refusal{http.StatusBadRequest, err}
-	}
-	return json.Marshal(answer(r, asked))
+	return json.MarshalWrite(to, answer(r, asked))
 }
 
-// read reads a body, a large one when it is its turn.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// read reads a request, a large one when it is its turn.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) (request, error) {
 	if r.ContentLength < 0 || r.ContentLength > largeBody {
 		select {
 		case h.large <- struct{}{}:
 			defer func() { <-h.large }()
 		case <-r.Context().Done():
-			return nil, refusal{http.StatusServiceUnavailable, r.Context().Err()}
+			return request{}, refusal{http.StatusServiceUnavailable, r.Context().Err()}
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body := h.buffer()
+	defer h.recycle(body)
+	body.Grow(int(min(max(0, r.ContentLength), largeBody)) + bytes.MinRead)
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, refusal{http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes; kube-scheduler sends names alone with nodeCacheCapable: true", tooLarge.Limit)}
+		return request{}, refusal{http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes; kube-scheduler sends names alone with nodeCacheCapable: true", tooLarge.Limit)}
 	}
 	if err != nil {
-		return nil, refusal{http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)}
+		return request{}, refusal{http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)}
 	}
-	return body, nil
+	asked, err := parseRequest(body.Bytes())
+	if err != nil {
+		return request{}, refusal{http.StatusBadRequest, err}
+	}
+	return asked, nil
 }
 
 func (h *handler) filter(r *http.Request, asked request) any {

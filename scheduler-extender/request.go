@@ -48,7 +48,7 @@ type request struct {
 // errRequest says that a request makes no sense. It is kube-scheduler's configuration, or somebody else who asks.
 var errRequest = errors.New("not what kube-scheduler asks (extender/v1, ExtenderArgs)")
 
-// parseRequest reads a body. Errors: errRequest.
+// parseRequest reads a body, and keeps nothing of it. Errors: errRequest.
 func parseRequest(body []byte) (request, error) {
 	var args arguments
 	if err := json.Unmarshal(body, &args); err != nil {
