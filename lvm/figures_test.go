@@ -24,7 +24,7 @@ func TestEngineFigures(t *testing.T) {
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))) // as the agent
 	fmt.Println("\npackage lvm beside LVM's commands, at so many volumes in one thin pool (\"x\": how many times as long LVM's take)")
-	fmt.Printf("  %7s  %22s  %22s  %36s  %22s\n", "volumes", "report, unchanged", "report, first", "neighbour waits: nothing, extension", "activation after boot")
+	fmt.Printf("  %7s  %17s  %17s  %17s  %36s  %21s\n", "volumes", "report, unchanged", "report, first", "create", "neighbour waits: nothing, extension", "activation after boot")
 	for _, n := range []int{10, 100, 500, 1000} {
 		engineAt(t, n)
 	}
@@ -71,6 +71,19 @@ func engineAt(t *testing.T, n int) {
 		_, err := fresh.Report(context.Background())
 		must(t, err)
 	})
+	made := 0
+	create := func(do func(name string)) time.Duration {
+		return timed(5, func() {
+			made++
+			do(fmt.Sprint("new", made))
+		})
+	}
+	creating := create(func(name string) {
+		must(t, l.CreateThin(lvm.CreateThin{VG: "figures", Pool: "pool", Name: name, Size: 64 * lvm.MiB}))
+	})
+	plainly := create(func(name string) {
+		run(t, "lvcreate", "--devices", disk, "--virtualsize", "64m", "--thinpool", "figures/pool", "--name", name)
+	})
 	size := 64 * lvm.MiB
 	longest := func(do func(size lvm.Bytes)) time.Duration {
 		return median(5, func() time.Duration {
@@ -84,7 +97,7 @@ func engineAt(t *testing.T, n int) {
 	})
 	nothing := longest(func(lvm.Bytes) { time.Sleep(200 * time.Millisecond) })
 	waits := fmt.Sprintf("%v, %v", round(nothing), beside(ours, plain))
-	fmt.Printf("  %7d  %22s  %22s  %36s  %22s\n", n, beside(unchanged, asked), beside(first, asked), waits, beside(all, each))
+	fmt.Printf("  %7d  %17s  %17s  %17s  %36s  %21s\n", n, beside(unchanged, asked), beside(first, asked), beside(creating, plainly), waits, beside(all, each))
 	run(t, "vgchange", "--devices", disk, "-an", "figures")
 }
 

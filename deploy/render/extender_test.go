@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -59,5 +60,41 @@ func TestExtenderIsInstalledWhenAskedFor(t *testing.T) {
 	}
 	if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem || !*pod.Spec.SecurityContext.RunAsNonRoot {
 		t.Error("it may change its container, or be root")
+	}
+}
+
+func TestExtenderComesWithASchedulerWhenAskedFor(t *testing.T) {
+	h := chart(t)
+	text, err := h.template(t.Context(), "schedulerExtender.enabled=true", "schedulerExtender.scheduler.enabled=true", "schedulerExtender.scheduler.name=second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := decode(t, text)
+	pod := only[*appsv1.Deployment](t, all, "loam-scheduler-extender").Spec.Template.Spec
+	if len(pod.Containers) != 2 || pod.Containers[1].Command[0] != "kube-scheduler" || !strings.HasPrefix(pod.Containers[1].Image, "registry.k8s.io/kube-scheduler:v1.") {
+		t.Fatalf("the pod has %+v", pod.Containers)
+	}
+	var config struct { // of KubeSchedulerConfiguration; a real kube-scheduler reads it in test/cluster
+		Profiles []struct {
+			SchedulerName string `yaml:"schedulerName"`
+		}
+		Extenders []struct {
+			URLPrefix string `yaml:"urlPrefix"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(only[*corev1.ConfigMap](t, all, "loam-scheduler").Data["scheduler.yaml"]), &config); err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Profiles) != 1 || config.Profiles[0].SchedulerName != "second" || config.Extenders[0].URLPrefix != "http://127.0.0.1:9756" {
+		t.Errorf("it is told %+v", config)
+	}
+	for name, role := range map[string]string{"loam-scheduler": "system:kube-scheduler", "loam-scheduler-volumes": "system:volume-scheduler"} {
+		if b := only[*rbacv1.ClusterRoleBinding](t, all, name); b.RoleRef.Name != role || b.Subjects[0].Name != pod.ServiceAccountName {
+			t.Errorf("%s binds %+v to %+v", name, b.RoleRef, b.Subjects)
+		}
+	}
+	_, err = h.template(t.Context(), "schedulerExtender.enabled=true", "schedulerExtender.scheduler.enabled=true", "schedulerExtender.tls.secretName=certs")
+	if err == nil || !strings.Contains(err.Error(), "leave schedulerExtender.tls.secretName empty") {
+		t.Errorf("with TLS: %v", err)
 	}
 }

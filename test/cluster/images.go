@@ -18,6 +18,7 @@ import (
 var built = map[string]string{
 	"hyperkube":           "./hyperkube",
 	"pause":               "./pause",
+	"kube-scheduler":      "k8s.io/kubernetes/cmd/kube-scheduler",
 	"csi-provisioner":     provisioner + "/cmd/csi-provisioner",
 	"csi-resizer":         "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer",
 	"csi-snapshotter":     snapshotter + "/cmd/csi-snapshotter",
@@ -33,6 +34,7 @@ const (
 // pictured are the images of one program each, by its name.
 var pictured = map[string]string{
 	"pause":               pauseImage,
+	"kube-scheduler":      "registry.k8s.io/kube-scheduler:v1.37.2",
 	"csi-provisioner":     "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
 	"csi-resizer":         "registry.k8s.io/sig-storage/csi-resizer:v2.2.0",
 	"csi-snapshotter":     "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",

@@ -24,6 +24,9 @@ const values = `config:
     devices: {paths: [/dev/ubdd]}
 image: {pullPolicy: Never}
 log: {level: debug, format: text}
+schedulerExtender:
+  enabled: true
+  scheduler: {enabled: true, name: loam-scheduler-in-pod}
 `
 
 // install does what docs/install.md says, after the cluster's own part in snapshots.
@@ -49,7 +52,7 @@ func (c *cluster) install(ctx context.Context) error {
 	if _, err := c.kubectl(ctx, "apply", "-f", filepath.Join(c.root, "deploy", "examples", "storageclasses.yaml")); err != nil {
 		return err
 	}
-	for _, what := range []string{"daemonset/loam-agent", "deployment/loam-controller"} {
+	for _, what := range []string{"daemonset/loam-agent", "deployment/loam-controller", "deployment/loam-scheduler-extender"} {
 		if _, err := c.kubectl(ctx, "--namespace", namespaceOfLoam, "rollout", "status", what, "--timeout=5m"); err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ func TestFigures(t *testing.T) {
 	b.idle()
 	s.oneByOne()
 	s.burst()
+	s.fill("default-scheduler", "without")
+	s.fill("loam-scheduler", "with")
 	s.lag()
 }
 
@@ -148,7 +150,7 @@ func (s *stage) await(what string, holds func() bool) {
 }
 
 // make makes a claim and a pod that uses it, on any node or the one that is named.
-func (s *stage) make(name, size, node string) {
+func (s *stage) make(name, size, node string, change ...func(*corev1.PodSpec)) {
 	s.Helper()
 	class := "loam"
 	ctx := s.Context()
@@ -173,6 +175,9 @@ func (s *stage) make(name, size, node string) {
 	}
 	if node != "" {
 		p.Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": node}
+	}
+	for _, f := range change {
+		f(&p.Spec)
 	}
 	if _, err := s.api.CoreV1().Pods(s.namespace).Create(ctx, p, metav1.CreateOptions{}); err != nil {
 		s.Fatal(err)
@@ -253,6 +258,29 @@ func (s *stage) burst() {
 	fmt.Printf("\n%d claims at once\n  all bound after %.0f s, all pods ready after %.0f s; failed CreateVolume calls: %d\n", claims,
 		bound.Seconds(), ready.Seconds(), len(strings.Fields(failed)))
 	s.writes(from, "made and used", len(all))
+	s.clear()
+}
+
+// fill prints what becomes of pods that nearly fill both nodes at once, each of which takes some eleven.
+func (s *stage) fill(scheduler, extender string) {
+	const pods = 20
+	var all []string
+	from := time.Now()
+	for n := range pods {
+		all = append(all, fmt.Sprintf("%s-%02d", extender, n))
+		s.make(all[n], "500Mi", "", func(p *corev1.PodSpec) { p.SchedulerName = scheduler })
+	}
+	s.await("all ready", func() bool {
+		return !slices.ContainsFunc(all, func(n string) bool { return s.seen["ready/"+n].IsZero() })
+	})
+	took := time.Since(from)
+	refused := 0
+	for _, event := range strings.Fields(s.kubectl("get", "events", "--field-selector", "reason=ProvisioningFailed", "-o", "name")) {
+		if strings.HasPrefix(event, "event/"+extender+"-") {
+			refused++
+		}
+	}
+	fmt.Printf("\n%d pods that nearly fill both nodes, %s the scheduler extender\n  all ready after %.0f s; claims with failed CreateVolume calls: %d\n", pods, extender, took.Seconds(), refused)
 	s.clear()
 }
 

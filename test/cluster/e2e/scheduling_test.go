@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -96,4 +97,29 @@ func TestExtenderSaysWhyAPodFitsNowhere(t *testing.T) {
 	b := start(t)
 	b.apply(claim("huge", "loam", "50Gi") + pod("huge", "huge", asked))
 	b.event("Pod/huge", "0/2 nodes are available")
+}
+
+// The chart's own kube-scheduler is in the extender's pod, and asks it there.
+func TestSchedulerOfTheChartPlacesPods(t *testing.T) {
+	b := start(t)
+	b.apply(claim("data", "loam", "256Mi") + pod("in-pod", "data", "schedulerName: loam-scheduler-in-pod"))
+	b.ready("in-pod")
+	log := b.kubectl("--namespace", "loam-system", "logs", "deployment/loam-scheduler-extender", "--container", "scheduler-extender")
+	if !strings.Contains(log, "/in-pod ") {
+		t.Errorf("the extender was not asked: %s", log[max(0, len(log)-2000):])
+	}
+}
+
+func TestExtenderSaysThatAClassIsOnNoNode(t *testing.T) {
+	b := start(t)
+	b.apply(`---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: loam-nowhere}
+provisioner: loam.storage
+parameters: {pool: nowhere}
+volumeBindingMode: WaitForFirstConsumer
+` + claim("data", "loam-nowhere", "256Mi") + pod("lost", "data", asked))
+	t.Cleanup(func() { b.try("delete", "storageclass", "loam-nowhere") })
+	b.event("Pod/lost", "0/2 nodes are available")
 }

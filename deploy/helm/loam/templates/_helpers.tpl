@@ -53,3 +53,19 @@ livenessProbe:
   timeoutSeconds: 10
   failureThreshold: 3
 {{- end }}
+
+{{- /* The configuration of the kube-scheduler beside the extender. */}}
+{{- define "loam.schedulerConfig" -}}
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaderElect: false}
+profiles: [{schedulerName: {{ .Values.schedulerExtender.scheduler.name }}}]
+extenders:
+- urlPrefix: http://127.0.0.1:9756
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  weight: 1
+  httpTimeout: 2s
+  nodeCacheCapable: true
+  ignorable: true
+{{- end }}
