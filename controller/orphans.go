@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -32,10 +31,6 @@ const (
 	// orphansNamed is how many volumes one event names.
 	orphansNamed = 5
 )
-
-// provisioned are the names that external-provisioner gives (--volume-name-prefix): volumes of other names are somebody's who
-// made them without Kubernetes.
-var provisioned = regexp.MustCompile(`^pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // orphans tells of volumes that no PersistentVolume names, in events on their nodes: their claims are gone, and nobody will ever
 // ask for their deletion. It removes none: what looks forgotten may be the last copy of something.
@@ -88,7 +83,7 @@ func (r *Router) provisionedVolumes(ctx context.Context) (ids []string) {
 				break
 			}
 			for _, e := range answer.GetEntries() {
-				if id, err := volume.ParseID(e.GetVolume().GetVolumeId()); err == nil && provisioned.MatchString(id.LV) {
+				if id, err := volume.ParseID(e.GetVolume().GetVolumeId()); err == nil && volume.Provisioned(id.LV) {
 					ids = append(ids, id.String())
 				}
 			}
