@@ -74,3 +74,25 @@ func (c *Client) Find(ctx context.Context) error {
 	c.Namespace = found[0]
 	return nil
 }
+
+// NodeNames are those of all nodes, to choose from.
+func (c *Client) NodeNames(ctx context.Context) []string {
+	o := c.Read(ctx, Nodes)
+	names := make([]string, 0, len(o.Nodes))
+	for _, n := range o.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// ClaimNames are those of all claims of Loam's volumes, to choose from: namespace/name.
+func (c *Client) ClaimNames(ctx context.Context) []string {
+	o := c.Read(ctx, Persistent)
+	var names []string
+	for _, pv := range o.Volumes {
+		if name := claimName(pv); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -75,6 +75,17 @@ func Volumes(s Survey, c Choice) []Volume {
 	return all
 }
 
+// NodeOf is the node that has the volume of a claim, namespace/name, if that is one to ask; else "".
+func (s Survey) NodeOf(claim string) string {
+	for _, pv := range s.Objects.Volumes {
+		node := handleOf(pv).Node
+		if claim != "" && claimName(pv) == claim && slices.ContainsFunc(s.Own, func(p corev1.Pod) bool { return p.Spec.NodeName == node }) {
+			return node
+		}
+	}
+	return ""
+}
+
 // unseen is a volume that no agent told of.
 func unseen(pv corev1.PersistentVolume, agents []Agent) Volume {
 	id := handleOf(pv)
