@@ -23,6 +23,8 @@ type Agent struct {
 	Report *admin.Report `json:"report"` // nil: there was no answer
 	// Problem says why there was none, a sentence; "" when there was.
 	Problem string `json:"problem"`
+	// Away says that it does not run, or that its node is away.
+	Away bool `json:"away"`
 	// Refused says that it is for want of permission.
 	Refused bool `json:"refused"`
 }
@@ -45,8 +47,9 @@ func (c *Client) Ask(ctx context.Context, o Objects, node string) []Agent {
 	group.SetLimit(parallel)
 	for i, p := range pods {
 		group.Go(func() error {
-			agents[i] = Agent{Node: p.Spec.NodeName, Pod: p.Name, Problem: away[p.Spec.NodeName]}
-			if agents[i].Problem == "" {
+			why, gone := away[p.Spec.NodeName]
+			agents[i] = Agent{Node: p.Spec.NodeName, Pod: p.Name, Problem: why, Away: gone}
+			if !gone {
 				c.ask(ctx, p, &agents[i])
 			}
 			return nil
@@ -91,7 +94,7 @@ func silentNodes(nodes []corev1.Node) map[string]string {
 
 func (c *Client) ask(ctx context.Context, p corev1.Pod, a *Agent) {
 	if why := ailment(p); why != "" && !runs(p, componentAgent) {
-		a.Problem = "its pod " + why
+		a.Problem, a.Away = "its pod "+why, true
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Patience, fmt.Errorf("no answer within %v", c.Patience))

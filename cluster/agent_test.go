@@ -55,7 +55,7 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 		t.Fatalf("%d agents, want %d", len(agents), len(want))
 	}
 	for _, a := range agents {
-		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused != (a.Node == "refused") {
+		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused != (a.Node == "refused") || a.Away != (a.Node == "dead" || a.Node == "down") {
 			t.Errorf("%s: %+v; want %q", a.Node, a, want[a.Node])
 		}
 		if a.Node == "newer" && (a.ID() != "id" || a.Report.Pools != nil) {
