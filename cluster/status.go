@@ -84,6 +84,9 @@ type Status struct {
 	Gaps     []Gap     `json:"gaps"`
 }
 
+// partAgents is the Part that the agents are.
+const partAgents = "agents"
+
 // Part is one of Loam's workloads.
 type Part struct {
 	Name   string `json:"name"`
@@ -117,9 +120,18 @@ type NodeRow struct {
 	Available lvm.Bytes `json:"available"`
 }
 
-// Complete says whether all that there is was read, and every agent answered.
-func (s Status) Complete() bool {
-	return len(s.Gaps) == 0 && !slices.ContainsFunc(s.Nodes, func(n NodeRow) bool { return n.Version == "" })
+// Complete says whether all that there is was read, and every agent that there should be answered.
+func (s Status) Complete() bool { return len(s.Gaps) == 0 && s.missing() <= 0 }
+
+// missing are the agents that did not answer.
+func (s Status) missing() int {
+	wanted := len(s.Nodes)
+	for _, p := range s.Parts {
+		if p.Name == partAgents {
+			wanted = max(wanted, p.Wanted)
+		}
+	}
+	return wanted - s.Answered
 }
 
 // settling is how long a volume may have no PersistentVolume: one comes after its volume is made.
@@ -167,7 +179,7 @@ func (a *assessment) kubectl(format string, args ...any) string {
 // parts looks at Loam's workloads.
 func (a *assessment) parts() {
 	for _, d := range a.DaemonSets {
-		a.workloads = append(a.workloads, Part{"agents", int(d.Status.NumberReady), int(d.Status.DesiredNumberScheduled)})
+		a.workloads = append(a.workloads, Part{partAgents, int(d.Status.NumberReady), int(d.Status.DesiredNumberScheduled)})
 		if created := len(agentPods(a.Own, "")) + unplaced(a.Own); !a.Unread(Own) && created < int(d.Status.DesiredNumberScheduled) {
 			a.findings.add(Warning, "", a.kubectl("describe daemonset %s", d.Name), "%d of %d agents have no pod", int(d.Status.DesiredNumberScheduled)-created, d.Status.DesiredNumberScheduled)
 		}

@@ -152,6 +152,19 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 	}
 }
 
+func TestAStatusIsNotCompleteWithoutAllAgents(t *testing.T) {
+	for name, change := range map[string]func(*Survey){
+		"one does not answer": func(s *Survey) { s.away("k2", "x") },
+		"one is not there":    func(s *Survey) { s.Agents, s.Own = s.Agents[:1], s.Own[:1] },
+	} {
+		s := well()
+		change(&s)
+		if Assess(s).Complete() {
+			t.Errorf("%s: complete, want not", name)
+		}
+	}
+}
+
 // What could not be read is no reason to call anything missing.
 func TestWhatIsNotKnownIsNotFoundMissing(t *testing.T) {
 	for kind, change := range map[Kind]func(*Survey){

@@ -59,7 +59,7 @@ func pluginSession(t *testing.T, transcript string) string {
 	for line := range strings.Lines(transcript) {
 		command, ok := strings.CutPrefix(line, "$ kubectl loam")
 		if !ok {
-			if strings.HasPrefix(line, "#") {
+			if strings.HasPrefix(line, "#") && !strings.Contains(b.String(), "$ ") { // further ones are printed
 				b.WriteString(line)
 			}
 			continue
