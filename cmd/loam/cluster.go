@@ -60,7 +60,10 @@ pod, for which it needs the permission to create pods/exec in Loam's namespace. 
 	a.output = choice{value: outputTable, allowed: []string{outputTable, outputJSON}}
 	f.VarP(&a.output, "output", "o", "how to print it")
 	must(root.RegisterFlagCompletionFunc("output", a.output.complete))
-	root.AddCommand(a.clusterStatus(o), a.clusterDisks(o), a.clusterPools(o), a.clusterVolumes(o), a.clusterExplain(o), a.clusterVersion(o), exitTopic())
+	root.AddCommand(
+		a.clusterStatus(o), a.clusterDisks(o), a.clusterPools(o), a.clusterVolumes(o), a.clusterEvents(o), a.clusterExplain(o), a.clusterCollect(o),
+		a.clusterVersion(o), exitTopic(),
+	)
 	return root
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/loam-storage/loam/cluster"
 )
@@ -89,11 +88,11 @@ func (a *app) printPlan(ctx context.Context, r reached, pool string, disks []clu
 		a.hint("No disk is blank and unnamed: there is nothing to add.")
 		return nil
 	}
-	config, err := r.Kubernetes.CoreV1().ConfigMaps(r.Namespace).Get(ctx, "loam", metav1.GetOptions{})
+	config, err := r.Configuration(ctx)
 	if err != nil {
 		return err
 	}
-	plan, err := cluster.Plan(config.Data["config.yaml"], pool, disks)
+	plan, err := cluster.Plan(config, pool, disks)
 	if err != nil {
 		return err
 	}
