@@ -10,8 +10,9 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/loam-storage/loam/node/admin"
 )
@@ -43,13 +44,18 @@ func (c *Client) Ask(ctx context.Context, o Objects, node string) []Agent {
 	pods := agentPods(o.Own, node)
 	away := silentNodes(o.Nodes)
 	agents := make([]Agent, len(pods))
+	forbidden := c.forbidden(ctx)
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, p := range pods {
 		group.Go(func() error {
 			why, gone := away[p.Spec.NodeName]
 			agents[i] = Agent{Node: p.Spec.NodeName, Pod: p.Name, Problem: why, Away: gone}
-			if !gone {
+			switch {
+			case gone:
+			case forbidden != "":
+				agents[i].Problem, agents[i].Refused = forbidden, true
+			default:
 				c.ask(ctx, p, &agents[i])
 			}
 			return nil
@@ -57,6 +63,20 @@ func (c *Client) Ask(ctx context.Context, o Objects, node string) []Agent {
 	}
 	_ = group.Wait() // never an error
 	return agents
+}
+
+// forbidden says why commands in Loam's pods are not permitted; "" when they are, or it is not known. The answers to such commands would
+// have it only as text.
+func (c *Client) forbidden(ctx context.Context) string {
+	review, err := c.Kubernetes.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: c.Namespace, Verb: "create", Resource: "pods", Subresource: "exec",
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil || review.Status.Allowed {
+		return ""
+	}
+	return joined("commands in its pod are not permitted to you (create pods/exec in namespace "+c.Namespace+")", review.Status.Reason)
 }
 
 // agentPods are those to ask: of two on one node, the one that stays.
@@ -101,7 +121,7 @@ func (c *Client) ask(ctx context.Context, p corev1.Pod, a *Agent) {
 	defer cancel()
 	answer, err := c.Exec(ctx, Container{p.Namespace, p.Name, componentAgent}, "loam", "report", "--timeout", c.Patience.String())
 	if err != nil {
-		a.Problem, a.Refused = problem(ctx, err), apierrors.IsForbidden(err)
+		a.Problem = problem(ctx, err)
 		return
 	}
 	a.Report, err = parseReport(answer)
@@ -112,10 +132,7 @@ func (c *Client) ask(ctx context.Context, p corev1.Pod, a *Agent) {
 
 // problem says why an agent gave no answer.
 func problem(ctx context.Context, err error) string {
-	switch {
-	case apierrors.IsForbidden(err):
-		return "commands in its pod are not permitted: " + err.Error()
-	case ctx.Err() != nil && !errors.Is(err, errTooLong):
+	if ctx.Err() != nil && !errors.Is(err, errTooLong) {
 		return context.Cause(ctx).Error()
 	}
 	return err.Error()

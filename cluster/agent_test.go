@@ -10,6 +10,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +31,6 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 		"newer":   func(context.Context) ([]byte, error) { return []byte(`{"info":{"node":"id","x":1},"new":[{}]}`), nil },
 		"garbage": func(context.Context) ([]byte, error) { return []byte("<html>"), nil },
 		"nobody":  func(context.Context) ([]byte, error) { return []byte("{}"), nil },
-		"refused": func(context.Context) ([]byte, error) { return nil, forbidden("pods/exec") },
 		"failed":  func(context.Context) ([]byte, error) { return nil, errors.New("no agent answers on SOCKET") },
 		"late":    func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
 	}
@@ -40,14 +40,14 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 	for node := range answers {
 		o.Own = append(o.Own, ownPod("agent", "pod-"+node, node))
 	}
-	c := Client{Patience: 50 * time.Millisecond, Exec: func(ctx context.Context, in Container, command ...string) ([]byte, error) {
+	c := Client{Kubernetes: permitting(true), Patience: 50 * time.Millisecond, Exec: func(ctx context.Context, in Container, command ...string) ([]byte, error) {
 		if got := strings.Join(command, " "); in.Name != "agent" || got != "loam report --timeout 50ms" {
 			t.Errorf("%v was asked for %q", in, got)
 		}
 		return answers[strings.TrimPrefix(in.Pod, "pod-")](ctx)
 	}}
 	want := map[string]string{
-		"well": "", "newer": "", "garbage": "cannot be read", "nobody": "names no node", "refused": "not permitted", "failed": "no agent answers on SOCKET",
+		"well": "", "newer": "", "garbage": "cannot be read", "nobody": "names no node", "failed": "no agent answers on SOCKET",
 		"late": "no answer within 50ms", "dead": "the node is away: Kubelet stopped", "down": "its pod waits: container agent: CrashLoopBackOff",
 	}
 	agents := c.Ask(context.Background(), o, "")
@@ -55,7 +55,7 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 		t.Fatalf("%d agents, want %d", len(agents), len(want))
 	}
 	for _, a := range agents {
-		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused != (a.Node == "refused") || a.Away != (a.Node == "dead" || a.Node == "down") {
+		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused || a.Away != (a.Node == "dead" || a.Node == "down") {
 			t.Errorf("%s: %+v; want %q", a.Node, a, want[a.Node])
 		}
 		if a.Node == "newer" && (a.ID() != "id" || a.Report.Pools != nil) {
@@ -65,6 +65,26 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 	if one := c.Ask(context.Background(), o, "well"); len(one) != 1 || one[0].Node != "well" {
 		t.Errorf("asked on node well: %+v", one)
 	}
+}
+
+func TestNoAgentIsAskedWhereThatIsNotPermitted(t *testing.T) {
+	c := Client{Kubernetes: permitting(false), Namespace: "loam-system", Exec: func(context.Context, Container, ...string) ([]byte, error) {
+		t.Error("a command was run")
+		return nil, nil
+	}}
+	agents := c.Ask(context.Background(), well().Objects, "")
+	if len(agents) != 2 || !agents[0].Refused || agents[0].Problem != "commands in its pod are not permitted to you (create pods/exec in namespace loam-system): no role" {
+		t.Errorf("%+v; want both refused, with the reason", agents)
+	}
+}
+
+// permitting is a cluster in which commands in pods are permitted, or not.
+func permitting(allowed bool) *fake.Clientset {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: allowed, Reason: "no role"}}, nil
+	})
+	return client
 }
 
 func TestOfTwoPodsOnANodeTheOneThatStaysIsAsked(t *testing.T) {

@@ -253,7 +253,7 @@ func (x *explaining) nowhere() {
 		x.Next = append(x.Next, "kubectl loam pools", "kubectl loam disks")
 	case x.Size > x.Largest.Size:
 		x.Summary = fmt.Sprintf("no node has room for %v: the largest volume that fits is of %v, on node %s", x.Size, x.Largest.Size, x.Largest.Node)
-		x.Next = append(x.Next, fmt.Sprintf("make it anew with at most %v", x.Largest.Size), "add a disk: kubectl loam disks --init", "delete volumes or snapshots that nobody needs: kubectl loam volumes")
+		x.Next = append(x.Next, fmt.Sprintf("make it anew with at most %dMi", x.Largest.Size/lvm.MiB), "add a disk: kubectl loam disks --init", "delete volumes or snapshots that nobody needs: kubectl loam volumes")
 	default:
 		x.Summary = "no node fits: " + cmp.Or(x.everywhere(), "those with room for it are out of reach for other reasons")
 		if p := x.user(); p != nil {

@@ -60,7 +60,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		"too large": {
 			claim:   asks("c", "loam", "500Gi"),
 			change:  func(s *Survey) { s.Capacities[1] = capacity("k2", "loam", 90*lvm.GiB) },
-			summary: "no node has room for 500 GiB: the largest volume that fits is of 90 GiB, on node k2", next: "make it anew with at most 90 GiB",
+			summary: "no node has room for 500 GiB: the largest volume that fits is of 90 GiB, on node k2", next: "make it anew with at most 92160Mi",
 			reasons: map[string]string{"k1": `pool fast cannot give a volume as large as claim "c" asks for (500 GiB)`},
 		},
 		"two claims of a pod": {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ whether capacity is published to kube-scheduler.`,
 
 func writeStatus(w io.Writer, s cluster.Status, all bool) {
 	var head sheet
-	head.add("Loam", strings.Join(s.Versions, " and ")+", namespace "+s.Namespace)
+	head.add("Loam", cmp.Or(strings.Join(s.Versions, " and "), "of unknown version")+", namespace "+s.Namespace)
 	for _, p := range s.Parts {
 		text := fmt.Sprintf("%d of %d ready", p.Ready, p.Wanted)
 		if p.Name == "agents" {
@@ -53,7 +54,13 @@ func writeStatus(w io.Writer, s cluster.Status, all bool) {
 	if s.Orphans > 0 {
 		volumes += fmt.Sprintf("; %d without a PersistentVolume", s.Orphans)
 	}
-	head.add("There are", volumes)
+	switch {
+	case s.Answered == 0:
+		volumes = "not known"
+	case !s.Complete():
+		volumes += ", of the agents that answered"
+	}
+	head.add("Volumes", volumes)
 	head.write(w)
 	if len(s.Pools) > 0 {
 		fmt.Fprintln(w)

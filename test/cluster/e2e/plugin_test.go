@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,38 +94,46 @@ type (
 	}
 )
 
+// One test, as its parts look at one cluster and the last of them takes an agent away.
 func TestPluginTellsOfTheWholeCluster(t *testing.T) {
 	b := start(t)
 	p := b.plugin()
 	b.apply(claim("data", "loam", "256Mi") + pod("data", "data", onNode("k1")) + claim("alone", "loam", "256Mi") + claim("huge", "loam", "50Gi") + pod("huge", "huge"))
 	b.ready("data")
+	p.isWell()
+	p.lists()
+	p.explains()
+	p.collects()
+	p.isRefused()
+	p.missesAnAgent()
+}
+
+func (p plugin) isWell() {
 	p.loam("status")
 	var status pluginStatus
 	p.decode(&status, "status")
 	if status.Answered != 2 || len(status.Nodes) != 2 {
-		t.Errorf("%+v; want that two agents of two nodes answered", status)
+		p.Errorf("%+v; want that two agents of two nodes answered", status)
 	}
 	for _, n := range status.Nodes {
 		if n.Severity == "critical" || n.Severity == "warning" {
-			t.Errorf("node %s is not well: %+v", n.Node, status.Findings)
+			p.Errorf("node %s is not well: %+v", n.Node, status.Findings)
 		}
 	}
-	var disks []struct{ Node, Path, State string }
+}
+
+func (p plugin) lists() {
+	type disk struct{ Node, Path, State string }
+	var disks []disk
 	p.decode(&disks, "disks", "--node", "k2")
-	if !slices.ContainsFunc(disks, func(d struct{ Node, Path, State string }) bool {
-		return d == struct{ Node, Path, State string }{"k2", "/dev/ubdc", "taken"}
-	}) {
-		t.Errorf("the disks of k2 are %+v; want /dev/ubdc taken", disks)
+	if !slices.Contains(disks, disk{"k2", "/dev/ubdc", "taken"}) {
+		p.Errorf("the disks of k2 are %+v; want /dev/ubdc taken", disks)
 	}
-	p.loam("disks")
-	p.loam("pools")
 	var volumes []pluginVolume
-	p.decode(&volumes, "volumes", "--pvc", b.namespace+"/data")
-	if len(volumes) != 1 || volumes[0].Node != "k1" || !slices.Equal(volumes[0].Pods, []string{b.namespace + "/data"}) || volumes[0].State != "mounted" || volumes[0].Size != 256<<20 || volumes[0].Used == 0 {
-		t.Errorf("the volume of claim data: %+v; want it mounted on k1, with its pod", volumes)
+	p.decode(&volumes, "volumes", "--pvc", p.namespace+"/data")
+	if len(volumes) != 1 || volumes[0].Node != "k1" || !slices.Equal(volumes[0].Pods, []string{p.namespace + "/data"}) || volumes[0].State != "mounted" || volumes[0].Size != 256<<20 || volumes[0].Used == 0 {
+		p.Errorf("the volume of claim data: %+v; want it mounted on k1, with its pod", volumes)
 	}
-	p.loam("volumes")
-	p.explains()
 }
 
 // explains asks about claims that wait.
@@ -137,52 +149,107 @@ func (p plugin) explains() {
 	if !strings.HasPrefix(alone.Summary, "no pod uses it yet") || len(alone.Nodes) != 2 || !alone.Nodes[0].Fits || !alone.Nodes[1].Fits {
 		p.Errorf("alone: %+v; want that it waits for a pod, and fits on both nodes", alone)
 	}
-	p.loam("explain", "pvc", p.namespace+"/data")
 	if _, stderr, code := p.loam("explain", "pvc", p.namespace+"/none"); code != 3 || !strings.Contains(stderr, "no claim") {
 		p.Errorf("a claim that is not there: exit %d, %s", code, stderr)
 	}
 }
 
-func TestPluginShowsTheRestWhenAnAgentIsAway(t *testing.T) {
-	b := start(t)
-	p := b.plugin()
-	b.kubectl("--namespace", install, "delete", "pod", b.agent("k2"), "--force", "--grace-period=0")
-	b.until("k1 alone answers", func() (string, bool) {
+// collects writes a bundle, which must have the agents' reports and logs in it, and nothing of any Secret of Loam's.
+func (p plugin) collects() {
+	file := filepath.Join(p.TempDir(), "loam.tar.gz")
+	if _, stderr, code := p.loam("collect", "--output-file", file); code != 0 {
+		p.Fatalf("collect: exit %d, %s", code, stderr)
+	}
+	files := p.unpack(file)
+	for name, want := range map[string]string{
+		"loam/agents/k1.json": p.namespace + "/data", "loam/configuration.yaml": "name: fast", "loam/events.json": "ProvisioningSucceeded",
+		"loam/logs/" + p.agent("k2") + "/agent.log": "level=", "loam/gaps.json": "[]",
+	} {
+		if !strings.Contains(files[name], want) {
+			p.Errorf("%s: %.300q; want %q", name, files[name], want)
+		}
+	}
+	var secrets struct {
+		Items []struct{ Data map[string][]byte }
+	}
+	if err := json.Unmarshal([]byte(p.kubectl("--namespace", install, "get", "secrets", "-o", "json")), &secrets); err != nil || len(secrets.Items) == 0 {
+		p.Fatalf("Loam's Secrets: %v", err)
+	}
+	never := []string{"PRIVATE KEY", "managedFields", "eyJhbGciOi"} // the last begins every token of a service account
+	for _, s := range secrets.Items {
+		for key, value := range s.Data {
+			if lines := strings.Split(string(value), "\n"); strings.HasSuffix(key, ".key") && len(lines) > 1 {
+				never = append(never, lines[1], base64.StdEncoding.EncodeToString(value)[:60])
+			}
+		}
+	}
+	for name, content := range files {
+		for _, secret := range never {
+			if strings.Contains(content, secret) {
+				p.Errorf("%s has %.12q… in it", name, secret)
+			}
+		}
+	}
+}
+
+// unpack are the files of a bundle.
+func (p plugin) unpack(file string) map[string]string {
+	archive, err := os.Open(file)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer archive.Close()
+	compressed, err := gzip.NewReader(archive)
+	if err != nil {
+		p.Fatal(err)
+	}
+	files := map[string]string{}
+	for r := tar.NewReader(compressed); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			p.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			p.Fatal(err)
+		}
+		files[h.Name] = string(content)
+	}
+}
+
+// isRefused asks as somebody who may look at Loam's namespace alone, and run no commands there.
+func (p plugin) isRefused() {
+	p.kubectl("create", "serviceaccount", "guest")
+	p.kubectl("--namespace", install, "create", "rolebinding", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+":guest")
+	p.Cleanup(func() { p.try("--namespace", install, "delete", "rolebinding", p.namespace) })
+	file := filepath.Join(p.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(p.kubectl("config", "view", "--raw", "--flatten")), 0o600); err != nil {
+		p.Fatal(err)
+	}
+	in := p.kubectl("config", "view", "-o", "jsonpath={.contexts[0].context.cluster}")
+	p.kubectl("config", "--kubeconfig", file, "set-credentials", "guest", "--token="+p.kubectl("create", "token", "guest"))
+	p.kubectl("config", "--kubeconfig", file, "set-context", "guest", "--user=guest", "--cluster="+in)
+	stdout, stderr, code := p.loam("status", "--kubeconfig", file, "--context", "guest", "--namespace", install)
+	for _, want := range []string{"commands in its pod are not permitted to you", "auth can-i create pods/exec", "not known: PersistentVolumes", "not known: Nodes", "2 of 2 ready"} {
+		if code != 4 || !strings.Contains(stdout, want) {
+			p.Errorf("exit %d, %s%s\nwant 4, and %q", code, stdout, stderr, want)
+		}
+	}
+}
+
+// missesAnAgent takes the one of k2 away, which its DaemonSet replaces within seconds.
+func (p plugin) missesAnAgent() {
+	p.kubectl("--namespace", install, "delete", "pod", p.agent("k2"), "--force", "--grace-period=0")
+	p.until("k1 alone answers", func() (string, bool) {
 		stdout, stderr, code := p.loam("status", "-o", "json")
 		var status pluginStatus
 		if err := json.Unmarshal([]byte(stdout), &status); err != nil {
-			t.Fatalf("%v: %s%s", err, stdout, stderr)
+			p.Fatalf("%v: %s%s", err, stdout, stderr)
 		}
-		return stdout + stderr, code == 4 && status.Answered == 1 && status.Nodes[0].Node != "" && len(status.Findings) > 0
+		return stdout + stderr, code == 4 && status.Answered == 1 && len(status.Findings) > 0
 	})
-	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
-	b.until("both answer", func() (string, bool) {
-		stdout, stderr, code := p.loam("version")
-		return stdout + stderr, code == 0 && strings.Contains(stdout, "k1, k2")
-	})
-}
-
-func TestPluginSaysWhatIsNotPermitted(t *testing.T) {
-	b := start(t)
-	p := b.plugin()
-	b.kubectl("create", "serviceaccount", "guest")
-	b.kubectl("--namespace", install, "create", "rolebinding", b.namespace, "--clusterrole=view", "--serviceaccount="+b.namespace+":guest")
-	t.Cleanup(func() { b.try("--namespace", install, "delete", "rolebinding", b.namespace) })
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(b.kubectl("config", "view", "--raw", "--flatten")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	user := b.kubectl("config", "view", "-o", "jsonpath={.contexts[0].context.cluster}")
-	for _, args := range [][]string{
-		{"set-credentials", "guest", "--token=" + b.kubectl("create", "token", "guest")},
-		{"set-context", "guest", "--user=guest", "--cluster=" + user},
-	} {
-		b.kubectl(append([]string{"config", "--kubeconfig", file}, args...)...)
-	}
-	stdout, stderr, code := p.loam("status", "--kubeconfig", file, "--context", "guest", "--namespace", install)
-	for _, want := range []string{"commands in its pod are not permitted", "auth can-i create pods/exec", "not known: PersistentVolumes", "not known: Nodes", "2 of 2 ready"} {
-		if code != 4 || !strings.Contains(stdout, want) {
-			t.Errorf("exit %d, %s%s\nwant 4, and %q", code, stdout, stderr, want)
-		}
-	}
+	p.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
 }
