@@ -155,20 +155,13 @@ func ailment(p corev1.Pod) string {
 	if p.DeletionTimestamp != nil {
 		return "is being deleted"
 	}
-	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if w := s.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-			return fmt.Sprintf("waits: container %s: %s", s.Name, joined(w.Reason, w.Message))
-		}
-		if t := s.State.Terminated; t != nil {
-			return fmt.Sprintf("has ended: container %s: %s", s.Name, joined(t.Reason, t.Message))
-		}
+	if why := stopped(p); why != "" {
+		return why
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status != corev1.ConditionTrue {
 			return "has no node: " + joined(c.Reason, c.Message)
 		}
-	}
-	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
 			return ""
 		}
@@ -182,6 +175,19 @@ func ailment(p corev1.Pod) string {
 		}
 	}
 	return "is not ready"
+}
+
+// stopped says which container of a pod does not run, if that is not because it begins.
+func stopped(p corev1.Pod) string {
+	for _, s := range p.Status.ContainerStatuses {
+		if w := s.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+			return fmt.Sprintf("waits: container %s: %s", s.Name, joined(w.Reason, w.Message))
+		}
+		if t := s.State.Terminated; t != nil {
+			return fmt.Sprintf("has ended: container %s: %s", s.Name, joined(t.Reason, t.Message))
+		}
+	}
+	return ""
 }
 
 // runs says whether a container of a pod does.

@@ -61,7 +61,7 @@ type Named struct {
 func Untaken(disks []Disk) []Named {
 	var all []Named
 	for _, d := range disks {
-		if !d.Unnamed || d.Kind == "loop" {
+		if !d.Unnamed || d.Kind == "loop" || isPattern(d.Path) {
 			continue
 		}
 		n := Named{Disk: d, Stable: d.Path}
@@ -87,7 +87,7 @@ func stablePath(d admin.Disk) (name string, stays bool) {
 	var links []string
 	for _, l := range d.Links {
 		// What is made of a disk, or is on it, has names there, too.
-		if strings.HasPrefix(l, "/dev/disk/by-id/") && !strings.HasPrefix(path.Base(l), "lvm-") {
+		if strings.HasPrefix(l, "/dev/disk/by-id/") && !strings.HasPrefix(path.Base(l), "lvm-") && !isPattern(l) {
 			links = append(links, l)
 		}
 	}
@@ -97,6 +97,11 @@ func stablePath(d admin.Disk) (name string, stays bool) {
 	return slices.MinFunc(links, func(a, b string) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 	}), true
+}
+
+// isPattern says whether a path would mean other disks, too, in a configuration.
+func isPattern(path string) bool {
+	return !strings.HasPrefix(path, "/dev/") || strings.ContainsAny(path, `*?[\`)
 }
 
 // Plan is the chart's values with which those disks go to a pool: the configuration that there is, with their paths added. Keys and pools

@@ -20,6 +20,7 @@ func TestADiskIsNamedByWhatGoesWithIt(t *testing.T) {
 		{links: []string{"/dev/disk/by-path/pci-1", "/dev/sdb1"}, want: "/dev/sdb"},
 		{links: []string{ids + "wwn-0x5", ids + "ata-DISK_S1", "/dev/disk/by-path/x"}, serial: "S1", want: ids + "ata-DISK_S1", stays: true},
 		{links: []string{ids + "scsi-3", ids + "wwn-0x5"}, want: ids + "wwn-0x5", stays: true},
+		{links: []string{ids + "*"}, want: "/dev/sdb"},
 		{links: []string{ids + "lvm-pv-uuid-x", ids + "virtio-a"}, want: ids + "virtio-a", stays: true},
 		{links: []string{ids + "nvme-X_S1_1", ids + "nvme-X_S1"}, serial: "S1", want: ids + "nvme-X_S1", stays: true},
 	} {
@@ -34,6 +35,7 @@ func TestOnlyDisksThatNothingElseIsInTheWayOfAreUntaken(t *testing.T) {
 		{"k1", admin.Disk{Path: "/dev/sda", State: admin.DiskTaken}},
 		{"k1", admin.Disk{Path: "/dev/sdb", State: admin.DiskRefused, Reason: "holds an ext4 file system"}},
 		{"k1", admin.Disk{Path: "/dev/loop0", Kind: "loop", State: admin.DiskRefused, Unnamed: true}},
+		{"k1", admin.Disk{Path: "/dev/sd*", Kind: "disk", State: admin.DiskRefused, Unnamed: true}},
 		{"k1", admin.Disk{Path: "/dev/sdc", Kind: "disk", Size: lvm.GiB, State: admin.DiskRefused, Unnamed: true}},
 	}
 	if got := Untaken(disks); len(got) != 1 || got[0].Path != "/dev/sdc" || got[0].Stays {

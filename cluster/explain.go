@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,14 +56,14 @@ func ExplainKinds() []Kind {
 
 // explaining is an explanation while it is made.
 type explaining struct {
-	Survey
+	in Survey
 	Explanation
 	claim *corev1.PersistentVolumeClaim
 	users []*corev1.Pod
 }
 
 // Explain says where the volume of a claim, namespace/name, is or why there is none. Errors: ErrNoClaim.
-func Explain(s Survey, name string) (Explanation, error) {
+func Explain(ctx context.Context, s Survey, name string) (Explanation, error) {
 	i := slices.IndexFunc(s.Claims, func(c corev1.PersistentVolumeClaim) bool { return c.Namespace+"/"+c.Name == name })
 	if i < 0 && s.Unread(Claims) {
 		return Explanation{}, errors.New("the PersistentVolumeClaims are not known")
@@ -72,7 +73,7 @@ func Explain(s Survey, name string) (Explanation, error) {
 	}
 	c := &s.Claims[i]
 	size := c.Spec.Resources.Requests[corev1.ResourceStorage]
-	x := explaining{Survey: s, claim: c, Explanation: Explanation{
+	x := explaining{in: s, claim: c, Explanation: Explanation{
 		Claim: name, Phase: cmp.Or(string(c.Status.Phase), string(corev1.ClaimPending)), Size: lvm.Bytes(size.Value()),
 		Pods: []string{}, Nodes: []Verdict{}, Events: []Event{}, Next: []string{}, Gaps: append([]Gap{}, s.Gaps...),
 	}}
@@ -87,7 +88,7 @@ func Explain(s Survey, name string) (Explanation, error) {
 	case c.Spec.VolumeName != "":
 		x.bound()
 	default:
-		x.pending()
+		x.pending(ctx)
 	}
 	if c.DeletionTimestamp != nil {
 		x.Summary += "; it is being deleted, which waits until no pod uses it"
@@ -97,32 +98,32 @@ func Explain(s Survey, name string) (Explanation, error) {
 
 // use finds the claim's pods and events.
 func (x *explaining) use() {
-	for i := range x.Objects.Pods {
-		p := &x.Objects.Pods[i]
+	for i := range x.in.Pods {
+		p := &x.in.Pods[i]
 		if p.Namespace == x.claim.Namespace && slices.Contains(claimsOf(p), x.claim.Name) {
 			x.users = append(x.users, p)
 			x.Pods = append(x.Pods, p.Namespace+"/"+p.Name)
 		}
 	}
-	for _, e := range Events(x.Objects.Events, x.claim.CreationTimestamp.Time) {
+	for _, e := range Events(x.in.Events, x.claim.CreationTimestamp.Time) {
 		if e.Object == "PersistentVolumeClaim/"+x.Claim {
-			x.Explanation.Events = append(x.Explanation.Events, e)
+			x.Events = append(x.Events, e)
 		}
 	}
 }
 
 // bound explains a claim that has a volume.
 func (x *explaining) bound() {
-	at := slices.IndexFunc(x.Objects.Volumes, func(pv corev1.PersistentVolume) bool { return pv.Name == x.claim.Spec.VolumeName })
+	at := slices.IndexFunc(x.in.Volumes, func(pv corev1.PersistentVolume) bool { return pv.Name == x.claim.Spec.VolumeName })
 	switch {
-	case at < 0 && x.Unread(Persistent):
+	case at < 0 && x.in.Unread(Persistent):
 		x.Summary = "it is bound, and where its volume is is not known"
 		return
 	case at < 0:
 		x.Summary = fmt.Sprintf("it is bound to PersistentVolume %s, which is not one of Loam's", x.claim.Spec.VolumeName)
 		return
 	}
-	volumes := Volumes(x.Survey, Choice{Claim: x.Claim})
+	volumes := Volumes(x.in, Choice{Claim: x.Claim})
 	i := slices.IndexFunc(volumes, func(v Volume) bool { return v.PersistentVolume == x.claim.Spec.VolumeName })
 	if i < 0 {
 		x.Summary = fmt.Sprintf("it is bound to PersistentVolume %s, which is of another claim", x.claim.Spec.VolumeName)
@@ -131,7 +132,7 @@ func (x *explaining) bound() {
 	v := volumes[i]
 	x.Volume = &v
 	x.Summary = fmt.Sprintf("its volume is on node %s, in pool %s: %s", v.Node, cmp.Or(v.Pool, "-"), v.State)
-	for _, g := range x.Agents {
+	for _, g := range x.in.Agents {
 		if g.Node == v.Node && g.Report == nil {
 			x.Summary += " (" + g.Problem + ")"
 		}
@@ -165,8 +166,8 @@ func (x *explaining) held(on string) {
 		}
 		x.Scheduler = why
 		x.Summary += fmt.Sprintf("; pod %s can run on that node alone, and has no place there", p.Name)
-		for i := range x.Objects.Nodes {
-			if n := &x.Objects.Nodes[i]; n.Name == on {
+		for i := range x.in.Nodes {
+			if n := &x.in.Nodes[i]; n.Name == on {
 				x.Nodes = []Verdict{{Node: on, Reasons: append([]string{}, constraints(p, n)...)}}
 			}
 		}
@@ -175,17 +176,17 @@ func (x *explaining) held(on string) {
 }
 
 // pending explains a claim that has no volume.
-func (x *explaining) pending() {
+func (x *explaining) pending(ctx context.Context) {
 	class, ok := x.class()
 	if !ok {
 		return
 	}
-	x.verdicts(class)
+	x.verdicts(ctx, class)
 	waits := class.VolumeBindingMode != nil && *class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 	chosen := x.claim.Annotations["volume.kubernetes.io/selected-node"]
 	fit := x.fitting()
 	switch {
-	case x.Unread(Capacities) || x.Unread(Nodes):
+	case x.in.Unread(Capacities) || x.in.Unread(Nodes):
 		x.Summary = "where it would fit is not known"
 	case len(fit) == 0:
 		x.nowhere()
@@ -194,36 +195,36 @@ func (x *explaining) pending() {
 		x.Next = append(x.Next, "make a pod that uses it")
 	case chosen != "":
 		x.Summary = fmt.Sprintf("kube-scheduler has chosen node %s, and the volume is being made there", chosen)
-		if n := len(x.Explanation.Events); n > 0 && x.Explanation.Events[n-1].Type == corev1.EventTypeWarning {
-			x.Summary += ", which failed: " + x.Explanation.Events[n-1].Message
+		if n := len(x.Events); n > 0 && x.Events[n-1].Type == corev1.EventTypeWarning {
+			x.Summary += ", which failed: " + x.Events[n-1].Message
 		}
-		x.Next = append(x.Next, "kubectl --namespace "+x.Namespace+" logs deployment/loam-controller --all-containers")
+		x.Next = append(x.Next, "kubectl --namespace "+x.in.Namespace+" logs deployment/loam-controller --all-containers")
 	case x.Scheduler != "":
 		x.Summary = fmt.Sprintf("it would fit on %s, and its pod has found no node", named(fit))
 		x.Next = append(x.Next, fmt.Sprintf("kubectl --namespace %s describe pod %s", x.claim.Namespace, x.user().Name))
 	default:
 		x.Summary = fmt.Sprintf("it fits on %s, and is about to be made", named(fit))
-		x.Next = append(x.Next, "kubectl --namespace "+x.Namespace+" logs deployment/loam-controller --all-containers")
+		x.Next = append(x.Next, "kubectl --namespace "+x.in.Namespace+" logs deployment/loam-controller --all-containers")
 	}
 }
 
 // class is the claim's, if a volume of Loam's can come of it; otherwise the summary says why not.
 func (x *explaining) class() (storagev1.StorageClass, bool) {
-	at := slices.IndexFunc(x.Classes, func(c storagev1.StorageClass) bool { return c.Name == x.Class })
+	at := slices.IndexFunc(x.in.Classes, func(c storagev1.StorageClass) bool { return c.Name == x.Class })
 	next := "kubectl get storageclasses"
 	switch {
 	case x.claim.Spec.StorageClassName == nil:
 		x.Summary = "it names no StorageClass, and there is no default one"
 	case x.Class == "":
 		x.Summary, next = `its storageClassName is "": it waits for a PersistentVolume that a person makes`, "kubectl get persistentvolumes"
-	case x.Unread(Classes):
+	case x.in.Unread(Classes):
 		x.Summary = "the StorageClasses are not known"
 	case at < 0:
 		x.Summary = fmt.Sprintf("there is no StorageClass %q; Loam's are %s", x.Class, x.ours())
-	case x.Classes[at].Provisioner != driver:
-		x.Summary = fmt.Sprintf("StorageClass %s is of %s, not of Loam, whose are %s", x.Class, x.Classes[at].Provisioner, x.ours())
+	case x.in.Classes[at].Provisioner != driver:
+		x.Summary = fmt.Sprintf("StorageClass %s is of %s, not of Loam, whose are %s", x.Class, x.in.Classes[at].Provisioner, x.ours())
 	default:
-		return x.Classes[at], true
+		return x.in.Classes[at], true
 	}
 	x.Next = append(x.Next, next)
 	return storagev1.StorageClass{}, false
@@ -232,7 +233,7 @@ func (x *explaining) class() (storagev1.StorageClass, bool) {
 // ours are the names of Loam's classes.
 func (x *explaining) ours() string {
 	var names []string
-	for _, c := range x.Classes {
+	for _, c := range x.in.Classes {
 		if c.Provisioner == driver {
 			names = append(names, c.Name)
 		}

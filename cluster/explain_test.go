@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -26,9 +27,9 @@ func asks(name, class, size string) corev1.PersistentVolumeClaim {
 	}
 }
 
-// unplaced is a pod that kube-scheduler has found no node for.
-func unplacedPod(name string, claims ...string) corev1.Pod {
-	p := user(name, claims...)
+// unplacedPod is pod p, that kube-scheduler has found no node for.
+func unplacedPod(claims ...string) corev1.Pod {
+	p := user("p", claims...)
 	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/2 nodes are available"}}
 	return p
 }
@@ -59,7 +60,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		},
 		"too large": {
 			claim:   asks("c", "loam", "500Gi"),
-			change:  func(s *Survey) { s.Capacities[1] = capacity("k2", "loam", 90*lvm.GiB) },
+			change:  func(s *Survey) { s.Capacities[1] = capacity("k2", 90*lvm.GiB) },
 			summary: "no node has room for 500 GiB: the largest volume that fits is of 90 GiB, on node k2", next: "make it anew with at most 92160Mi",
 			reasons: map[string]string{"k1": `pool fast cannot give a volume as large as claim "c" asks for (500 GiB)`},
 		},
@@ -67,7 +68,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 			claim: asks("c", "loam", "50Gi"),
 			change: func(s *Survey) {
 				s.Claims = append(s.Claims, asks("d", "loam", "50Gi"))
-				s.Objects.Pods = []corev1.Pod{unplacedPod("p", "c", "d")}
+				s.Objects.Pods = []corev1.Pod{unplacedPod("c", "d")}
 			},
 			summary: `no node fits: pool fast has too little room for claims "c", "d" together (100 GiB)`, next: "describe pod p",
 		},
@@ -109,7 +110,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		"other constraints": {
 			claim: asks("c", "loam", "1Gi"),
 			change: func(s *Survey) {
-				p := unplacedPod("p", "c")
+				p := unplacedPod("c")
 				p.Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": "k2"}
 				s.Objects.Pods = []corev1.Pod{p}
 				s.Nodes[1].Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}
@@ -119,7 +120,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		},
 		"what kube-scheduler says": {
 			claim:   asks("c", "loam", "1Gi"),
-			change:  func(s *Survey) { s.Objects.Pods = []corev1.Pod{unplacedPod("p", "c")} },
+			change:  func(s *Survey) { s.Objects.Pods = []corev1.Pod{unplacedPod("c")} },
 			summary: "it would fit on nodes k1, k2, and its pod has found no node", next: "kubectl --namespace shop describe pod p", fits: "k1 k2",
 		},
 		"being made": {
@@ -176,7 +177,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		if c.change != nil {
 			c.change(&s)
 		}
-		x, err := Explain(s, "shop/c")
+		x, err := Explain(context.Background(), s, "shop/c")
 		if err != nil || !strings.HasPrefix(x.Summary, c.summary) || !strings.Contains(strings.Join(x.Next, "\n"), c.next) {
 			t.Errorf("%s: %q, next %q, %v\nwant %q, next %q", name, x.Summary, x.Next, err, c.summary, c.next)
 		}
@@ -221,7 +222,7 @@ func TestABoundClaimIsExplained(t *testing.T) {
 		},
 		"pod without a node": {
 			func(s *Survey) {
-				s.Objects.Pods = []corev1.Pod{unplacedPod("p", "data")}
+				s.Objects.Pods = []corev1.Pod{unplacedPod("data")}
 				s.Nodes[0].Spec.Taints = []corev1.Taint{{Key: "x", Value: "y", Effect: corev1.TaintEffectNoSchedule}}
 			},
 			"its volume is on node k1, in pool fast: mounted; pod p can run on that node alone, and has no place there", true,
@@ -234,7 +235,7 @@ func TestABoundClaimIsExplained(t *testing.T) {
 		if c.change != nil {
 			c.change(&s)
 		}
-		x, err := Explain(s, "shop/data")
+		x, err := Explain(context.Background(), s, "shop/data")
 		if err != nil || !strings.HasPrefix(x.Summary, c.summary) || (len(x.Next) > 0) != c.next {
 			t.Errorf("%s: %q, next %q, %v\nwant %q", name, x.Summary, x.Next, err, c.summary)
 		}
@@ -242,12 +243,12 @@ func TestABoundClaimIsExplained(t *testing.T) {
 			t.Errorf("%s: %+v", name, x.Nodes)
 		}
 	}
-	if _, err := Explain(well(), "shop/none"); !errors.Is(err, ErrNoClaim) {
+	if _, err := Explain(context.Background(), well(), "shop/none"); !errors.Is(err, ErrNoClaim) {
 		t.Errorf("a claim that is not there: %v; want %v", err, ErrNoClaim)
 	}
 	s := well()
 	s.Gaps = []Gap{{string(Claims), "forbidden"}}
-	if _, err := Explain(s, "shop/none"); err == nil || errors.Is(err, ErrNoClaim) {
+	if _, err := Explain(context.Background(), s, "shop/none"); err == nil || errors.Is(err, ErrNoClaim) {
 		t.Errorf("claims that are not known: %v; want an error other than %v", err, ErrNoClaim)
 	}
 }
@@ -290,7 +291,7 @@ func TestPoolsThatAnAgentCannotTellAreNotCalledMissing(t *testing.T) {
 	s.Agents[0].Report.Pools = []admin.Pool(nil)
 	s.Agents[0].Report.Problems = []string{"pools are not known: x"}
 	s.Capacities = s.Capacities[1:]
-	x, err := Explain(s, "shop/c")
+	x, err := Explain(context.Background(), s, "shop/c")
 	if err != nil || !strings.Contains(verdictOf(t, x, "k1").Reasons[0], "pools are not known: x") {
 		t.Errorf("%+v, %v; want why the pools are not known", x.Nodes, err)
 	}

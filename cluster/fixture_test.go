@@ -89,16 +89,17 @@ func class(name, pool string) storagev1.StorageClass {
 	return storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Provisioner: driver, Parameters: map[string]string{"pool": pool}, VolumeBindingMode: &mode}
 }
 
-func capacity(node, class string, available lvm.Bytes) storagev1.CSIStorageCapacity {
+// capacity is what a node has for the class loam.
+func capacity(node string, available lvm.Bytes) storagev1.CSIStorageCapacity {
 	q := resource.NewQuantity(int64(available), resource.BinarySI)
 	return storagev1.CSIStorageCapacity{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "loam-" + node + class, Namespace: "loam-system",
+			Name: "loam-" + node, Namespace: "loam-system",
 			Labels:      map[string]string{"app.kubernetes.io/managed-by": "loam-agent"},
 			Annotations: map[string]string{published.Annotation: published.Pools{"fast": {Available: available, Extent: 4 * lvm.MiB}}.String()},
 		},
 		NodeTopology:     &metav1.LabelSelector{MatchLabels: map[string]string{topologyKey: node}},
-		StorageClassName: class, Capacity: q, MaximumVolumeSize: q,
+		StorageClassName: "loam", Capacity: q, MaximumVolumeSize: q,
 	}
 }
 
@@ -114,7 +115,7 @@ func well() Survey {
 			ObjectMeta: metav1.ObjectMeta{Name: "loam-controller", Labels: map[string]string{labelComponent: componentController}},
 			Spec:       appsv1.DeploymentSpec{Replicas: &two}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
 		}},
-		Capacities: []storagev1.CSIStorageCapacity{capacity("k1", "loam", 80*lvm.GiB), capacity("k2", "loam", 80*lvm.GiB)},
+		Capacities: []storagev1.CSIStorageCapacity{capacity("k1", 80*lvm.GiB), capacity("k2", 80*lvm.GiB)},
 		Classes:    []storagev1.StorageClass{class("loam", "fast")},
 		Volumes:    []corev1.PersistentVolume{persistent("pv1", "k1/"+made("1"), "data")},
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
@@ -65,20 +66,18 @@ func snapshots(resource string) schema.GroupVersionResource {
 // Read lists those kinds, all at once. What cannot be listed is a Gap.
 func (c *Client) Read(ctx context.Context, kinds ...Kind) Objects {
 	var o Objects
-	why := make([]error, len(kinds))
+	gaps := make([]Gap, len(kinds))
 	var group errgroup.Group
 	for i, kind := range kinds {
 		group.Go(func() error {
-			why[i] = c.read(ctx, kind, &o)
+			if err := c.read(ctx, kind, &o); err != nil {
+				gaps[i] = Gap{string(kind), err.Error()}
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // never an error
-	for i, err := range why {
-		if err != nil {
-			o.Gaps = append(o.Gaps, Gap{string(kinds[i]), err.Error()})
-		}
-	}
+	o.Gaps = slices.DeleteFunc(gaps, func(g Gap) bool { return g == Gap{} })
 	return o
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/admin"
+	"github.com/loam-storage/loam/node/volume"
 )
 
 // Survey is what a status is assessed from.
@@ -246,14 +247,14 @@ func (a *assessment) absent() {
 		return
 	}
 	held := map[string]int{}
-	for _, v := range a.Objects.Volumes {
+	for _, v := range a.Volumes {
 		held[handleOf(v).Node]++
 	}
 	for _, id := range slices.Sorted(maps.Keys(held)) {
 		if slices.ContainsFunc(a.Agents, func(g Agent) bool { return g.ID() == id || g.Node == id }) {
 			continue
 		}
-		there := slices.ContainsFunc(a.Objects.Nodes, func(n corev1.Node) bool { return n.Name == id })
+		there := slices.ContainsFunc(a.Nodes, func(n corev1.Node) bool { return n.Name == id })
 		switch {
 		case there:
 			a.findings.add(Critical, id, a.kubectl("get pods --output wide --selector %s=%s", labelComponent, componentAgent), "there is no agent, and PersistentVolumes name volumes there: pods that start there wait for them")
@@ -322,7 +323,13 @@ func (a *assessment) volumes() {
 	if a.Unread(Persistent) {
 		return
 	}
-	named := namedBy(a.Objects.Volumes)
+	named, on := namedBy(a.Volumes), map[string][]corev1.PersistentVolume{}
+	for _, pv := range a.Volumes {
+		if pv.DeletionTimestamp == nil && pv.Status.Phase == corev1.VolumeBound {
+			node := handleOf(pv).Node
+			on[node] = append(on[node], pv)
+		}
+	}
 	for _, g := range a.Agents {
 		if g.Report == nil || g.Report.Volumes == nil {
 			continue
@@ -335,9 +342,8 @@ func (a *assessment) volumes() {
 				a.findings.add(Notice, g.Node, "kubectl loam volumes --orphans", "there are volumes that no PersistentVolume names: nobody will ask for their deletion")
 			}
 		}
-		for _, pv := range a.Objects.Volumes {
-			id := handleOf(pv)
-			if id.Node == g.ID() && !there[id.String()] && pv.DeletionTimestamp == nil && pv.Status.Phase == corev1.VolumeBound {
+		for _, pv := range on[g.ID()] {
+			if !there[pv.Spec.CSI.VolumeHandle] {
 				a.findings.add(Critical, g.Node, "kubectl describe persistentvolume "+pv.Name, "PersistentVolume %s of claim %s names a volume that is not there", pv.Name, claimName(pv))
 			}
 		}
@@ -346,7 +352,8 @@ func (a *assessment) volumes() {
 
 // isOrphan says whether a volume that no PersistentVolume names should have one.
 func isOrphan(v admin.Volume, now time.Time) bool {
-	return v.Kind == admin.KindVolume && isProvisioned(v) && now.Sub(v.Created) > settling
+	id, err := volume.ParseID(v.ID)
+	return v.Kind == admin.KindVolume && err == nil && volume.Provisioned(id.LV) && now.Sub(v.Created) > settling
 }
 
 // capacity finds nodes that could give volumes of a class and do not say so to kube-scheduler. Classes that leave nodes out
@@ -365,7 +372,7 @@ func (a *assessment) capacity() {
 		if g.Report == nil {
 			continue
 		}
-		for _, class := range a.Objects.Classes {
+		for _, class := range a.Classes {
 			if class.Provisioner != driver || len(class.AllowedTopologies) > 0 || published[[2]string{g.ID(), class.Name}] {
 				continue
 			}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,5 +212,35 @@ func TestTheSameOnManyNodesIsOneFindingAndTheWorstComesFirst(t *testing.T) {
 	}
 	if status.Nodes[0].Node != "n4000" || status.Nodes[0].Version != "" {
 		t.Errorf("the first node is %+v; want n4000", status.Nodes[0])
+	}
+}
+
+// 5,000 nodes with 20 volumes each: what is not linear shows.
+func TestALargeClusterIsAssessedInSeconds(t *testing.T) {
+	const nodes, each = 5000, 20
+	s := Survey{Namespace: "loam-system", Now: now, Objects: Objects{Classes: well().Classes}}
+	for n := range nodes {
+		node := fmt.Sprintf("n%04d", n)
+		a := Agent{Node: node, Pod: "p", Report: report(node)}
+		for v := range each {
+			lv := fmt.Sprintf("pvc-00000000-0000-0000-%04d-%012d", v, n)
+			a.Report.Volumes = append(a.Report.Volumes, onDisk(node, lv, ""))
+			s.Objects.Volumes = append(s.Objects.Volumes, persistent(lv, node+"/"+lv, lv))
+		}
+		s.Agents = append(s.Agents, a)
+		s.Nodes = append(s.Nodes, nodeObject(node))
+		s.Capacities = append(s.Capacities, capacity(node, lvm.GiB))
+	}
+	s.Gaps = []Gap{{string(Deployments), "x"}}
+	s.away("n0000", "x")
+	begun := time.Now()
+	status, volumes := Assess(s), Volumes(s, Choice{})
+	s.Claims = append(s.Claims, asks("c", "loam", "1Gi"))
+	x, err := Explain(context.Background(), s, "shop/c")
+	if err != nil || len(x.Nodes) != nodes || len(status.Findings) != 1 || len(volumes) != nodes*each {
+		t.Errorf("%d verdicts, %d findings, %d volumes, %v", len(x.Nodes), len(status.Findings), len(volumes), err)
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

@@ -29,7 +29,7 @@ func (x *explaining) user() *corev1.Pod {
 }
 
 // verdicts judge every node: by the rules of the scheduler extender, which are those of agents, and by what else the pod asks for.
-func (x *explaining) verdicts(class storagev1.StorageClass) {
+func (x *explaining) verdicts(ctx context.Context, class storagev1.StorageClass) {
 	pod := extender.Pod{UID: "none", Name: x.Claim, Claims: []string{x.Claim}}
 	p := x.user()
 	if p != nil {
@@ -39,18 +39,18 @@ func (x *explaining) verdicts(class storagev1.StorageClass) {
 		}
 		x.Scheduler = unplacedBecause(p)
 	}
-	names := make([]string, 0, len(x.Objects.Nodes))
-	for _, n := range x.Objects.Nodes {
+	names := make([]string, 0, len(x.in.Nodes))
+	for _, n := range x.in.Nodes {
 		names = append(names, n.Name)
 	}
-	answer := x.undecided(pod.Claims).Index().Filter(context.Background(), pod, names)
+	answer := x.undecided(pod.Claims).Index().Filter(ctx, pod, names)
 	why := map[int]string{}
 	for _, r := range answer.Refused {
 		why[r.Node] = answer.Reasons[r.Reason]
 	}
 	offers := x.offers()
-	for i := range x.Objects.Nodes {
-		n := &x.Objects.Nodes[i]
+	for i := range x.in.Nodes {
+		n := &x.in.Nodes[i]
 		v := Verdict{Node: n.Name, Reasons: []string{}}
 		if o, offered := offers[n.Name]; offered {
 			v.Largest = &o
@@ -58,8 +58,8 @@ func (x *explaining) verdicts(class storagev1.StorageClass) {
 		if why[i] != "" {
 			v.Reasons = append(v.Reasons, x.detailed(why[i], n.Name, v.Largest != nil, class))
 		}
-		if i := slices.IndexFunc(x.Agents, func(g Agent) bool { return g.Node == n.Name && g.Away }); i >= 0 && v.Largest != nil {
-			v.Reasons = append(v.Reasons, "the agent is away: "+x.Agents[i].Problem)
+		if i := slices.IndexFunc(x.in.Agents, func(g Agent) bool { return g.Node == n.Name && g.Away }); i >= 0 && v.Largest != nil {
+			v.Reasons = append(v.Reasons, "the agent is away: "+x.in.Agents[i].Problem)
 		}
 		if p != nil {
 			v.Reasons = append(v.Reasons, constraints(p, n)...)
@@ -93,13 +93,13 @@ func room(v Verdict) lvm.Bytes {
 // undecided are the objects as if no node had been chosen for those claims, and as if their classes waited for a pod: what is asked is
 // where they would fit.
 func (x *explaining) undecided(claims []string) extender.Listed {
-	l := extender.Listed{Volumes: x.Objects.Volumes, Capacities: x.Capacities, Snapshots: x.Objects.Snapshots, Contents: x.Objects.Contents}
+	l := extender.Listed{Volumes: x.in.Volumes, Capacities: x.in.Capacities, Snapshots: x.in.Snapshots, Contents: x.in.Contents}
 	waits := storagev1.VolumeBindingWaitForFirstConsumer
-	for _, c := range x.Classes {
+	for _, c := range x.in.Classes {
 		c.VolumeBindingMode = &waits
 		l.Classes = append(l.Classes, c)
 	}
-	for _, c := range x.Objects.Claims {
+	for _, c := range x.in.Claims {
 		if slices.Contains(claims, c.Namespace+"/"+c.Name) && c.Spec.VolumeName == "" {
 			c.Annotations = nil
 		}
@@ -110,12 +110,15 @@ func (x *explaining) undecided(claims []string) extender.Listed {
 
 // offers are the largest volume of the claim's class that each node publishes. kube-scheduler goes by it, which is rounded down.
 func (x *explaining) offers() map[string]lvm.Bytes {
-	offers := map[string]lvm.Bytes{}
-	for _, c := range x.Capacities {
+	offers, of := map[string]lvm.Bytes{}, byID(x.in.Agents)
+	for _, c := range x.in.Capacities {
 		if c.StorageClassName != x.Class || c.NodeTopology == nil || c.MaximumVolumeSize == nil {
 			continue
 		}
-		node := nodeNamed(x.Agents, c.NodeTopology.MatchLabels[topologyKey])
+		node := c.NodeTopology.MatchLabels[topologyKey]
+		if g, there := of[node]; there {
+			node = g.Node
+		}
 		for _, o := range c.OwnerReferences {
 			if o.Kind == "Node" {
 				node = o.Name
@@ -132,16 +135,16 @@ func (x *explaining) detailed(why, node string, offers bool, class storagev1.Sto
 		return why
 	}
 	wanted := class.Parameters[parameterPool]
-	i := slices.IndexFunc(x.Agents, func(g Agent) bool { return g.Node == node })
+	i := slices.IndexFunc(x.in.Agents, func(g Agent) bool { return g.Node == node })
 	switch {
-	case i < 0 && x.Unread(Own):
+	case i < 0 && x.in.Unread(Own):
 		return why
 	case i < 0:
 		return "there is no agent of Loam"
-	case x.Agents[i].Report == nil:
-		return "the agent does not answer: " + x.Agents[i].Problem
+	case x.in.Agents[i].Report == nil:
+		return "the agent does not answer: " + x.in.Agents[i].Problem
 	}
-	r := x.Agents[i].Report
+	r := x.in.Agents[i].Report
 	if r.Pools == nil {
 		return joined(append([]string{why}, r.Problems...)...)
 	}

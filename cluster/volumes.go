@@ -34,11 +34,14 @@ type Choice struct {
 	Orphans bool   // those alone that no PersistentVolume names
 }
 
+func (c Choice) means(v Volume) bool {
+	return (c.Claim == "" || v.Claim == c.Claim) && (c.Node == "" || v.Node == c.Node) && (!c.Orphans || v.Orphan)
+}
+
 // Volumes joins what agents have with what PersistentVolumes and pods name. Those of agents that did not answer are there, too, as far as
 // Kubernetes knows them. Whether one is an orphan is not said while the PersistentVolumes are not known.
 func Volumes(s Survey, c Choice) []Volume {
-	named, users := namedBy(s.Objects.Volumes), usersOf(s.Objects.Pods)
-	known := !slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.What == string(Persistent) })
+	named, users := namedBy(s.Volumes), usersOf(s.Pods)
 	all, shown := []Volume{}, map[string]bool{}
 	for _, g := range s.Agents {
 		if g.Report == nil {
@@ -52,20 +55,19 @@ func Volumes(s Survey, c Choice) []Volume {
 			row := Volume{ID: v.ID, Node: g.Node, Pool: v.Pool, Size: v.Size, Used: &v.Used, FS: v.FS, Claim: v.Claim, State: stateOf(v)}
 			if pv, is := named[v.ID]; is {
 				row.PersistentVolume, row.Claim = pv.Name, cmp.Or(claimName(pv), v.Claim)
-			} else if known && isOrphan(v, s.Now) {
+			} else if !s.Unread(Persistent) && isOrphan(v, s.Now) {
 				row.Orphan, row.State = true, joined(v.Health, "no PersistentVolume names it")
 			}
 			all = append(all, row)
 		}
 	}
-	for _, pv := range s.Objects.Volumes {
-		if id := handleOf(pv); !shown[id.String()] && (c.Node == "" || len(s.Agents) == 0 || nodeNamed(s.Agents, id.Node) == c.Node) {
-			all = append(all, unseen(pv, s.Agents))
+	of := byID(s.Agents)
+	for _, pv := range s.Volumes {
+		if !shown[pv.Spec.CSI.VolumeHandle] {
+			all = append(all, unseen(pv, of))
 		}
 	}
-	all = slices.DeleteFunc(all, func(v Volume) bool {
-		return c.Claim != "" && v.Claim != c.Claim || c.Node != "" && v.Node != c.Node || c.Orphans && !v.Orphan
-	})
+	all = slices.DeleteFunc(all, func(v Volume) bool { return !c.means(v) })
 	for i := range all {
 		all[i].Pods = append([]string{}, users[all[i].Claim]...)
 	}
@@ -77,7 +79,7 @@ func Volumes(s Survey, c Choice) []Volume {
 
 // NodeOf is the node that has the volume of a claim, namespace/name, if that is one to ask; else "".
 func (s Survey) NodeOf(claim string) string {
-	for _, pv := range s.Objects.Volumes {
+	for _, pv := range s.Volumes {
 		node := handleOf(pv).Node
 		if claim != "" && claimName(pv) == claim && slices.ContainsFunc(s.Own, func(p corev1.Pod) bool { return p.Spec.NodeName == node }) {
 			return node
@@ -86,36 +88,35 @@ func (s Survey) NodeOf(claim string) string {
 	return ""
 }
 
+// byID are agents by their nodes' names in volume IDs.
+func byID(agents []Agent) map[string]Agent {
+	of := make(map[string]Agent, len(agents))
+	for _, g := range agents {
+		of[g.ID()] = g
+	}
+	return of
+}
+
 // unseen is a volume that no agent told of.
-func unseen(pv corev1.PersistentVolume, agents []Agent) Volume {
+func unseen(pv corev1.PersistentVolume, of map[string]Agent) Volume {
 	id := handleOf(pv)
 	size := pv.Spec.Capacity[corev1.ResourceStorage]
 	v := Volume{
-		ID: id.String(), Node: nodeNamed(agents, id.Node), Pool: pv.Spec.CSI.VolumeAttributes[parameterPool], Size: lvm.Bytes(size.Value()),
+		ID: pv.Spec.CSI.VolumeHandle, Node: id.Node, Pool: pv.Spec.CSI.VolumeAttributes[parameterPool], Size: lvm.Bytes(size.Value()),
 		FS: pv.Spec.CSI.FSType, PersistentVolume: pv.Name, Claim: claimName(pv), State: "not known: there is no agent on its node",
 	}
 	if pv.Spec.VolumeMode != nil && *pv.Spec.VolumeMode == corev1.PersistentVolumeBlock {
 		v.FS = ""
 	}
-	for _, g := range agents {
-		switch {
-		case g.ID() != id.Node && g.Node != id.Node:
-		case g.Report != nil && g.Report.Volumes != nil:
-			v.State = "its node does not have it"
-		default:
-			v.State = "not known: its agent does not answer"
-		}
+	g, there := of[id.Node]
+	switch {
+	case !there:
+	case g.Report != nil && g.Report.Volumes != nil:
+		v.Node, v.State = g.Node, "its node does not have it"
+	default:
+		v.Node, v.State = g.Node, "not known: its agent does not answer"
 	}
 	return v
-}
-
-func nodeNamed(agents []Agent, id string) string {
-	for _, g := range agents {
-		if g.ID() == id {
-			return g.Node
-		}
-	}
-	return id
 }
 
 // stateOf is how a volume does, in a few words.
@@ -128,8 +129,6 @@ func stateOf(v admin.Volume) string {
 	}
 	return "not mounted"
 }
-
-func isProvisioned(v admin.Volume) bool { return volume.Provisioned(v.LV) }
 
 // handleOf is the ID in a PersistentVolume; the zero value for one that no agent could have made.
 func handleOf(pv corev1.PersistentVolume) volume.ID {

@@ -161,10 +161,10 @@ func known(s cluster.Survey, on string) error {
 func (a *app) incomplete(s cluster.Survey) error {
 	silent := s.Silent()
 	for _, f := range silent {
-		fmt.Fprintf(a.stderr, "warning: %s: %s (`%s`)\n", some(f.Nodes), f.What, f.Next)
+		fmt.Fprintf(a.stderr, "warning: %s: %s (`%s`)\n", some(f.Nodes), oneCell(f.What), f.Next)
 	}
 	for _, g := range s.Gaps {
-		fmt.Fprintf(a.stderr, "warning: %s are not known: %s\n", g.What, g.Why)
+		fmt.Fprintf(a.stderr, "warning: %s are not known: %s\n", g.What, oneCell(g.Why))
 	}
 	return partial(s.Gaps, len(silent) > 0)
 }

@@ -29,9 +29,10 @@ scheduler extender; LARGEST is what a node offers to kube-scheduler, which is ro
 			name := r.claim(args[0])
 			s := cluster.Survey{Namespace: r.Namespace, Objects: r.Read(ctx, cluster.ExplainKinds()...), Now: r.now}
 			s.Agents = r.Ask(ctx, s.Objects, s.NodeOf(name))
-			x, err := cluster.Explain(s, name)
+			x, err := cluster.Explain(ctx, s, name)
 			if errors.Is(err, cluster.ErrNoClaim) {
-				return notFound("there is no claim %q in namespace %q", name[strings.Index(name, "/")+1:], name[:strings.Index(name, "/")])
+				namespace, claim, _ := strings.Cut(name, "/")
+				return notFound("there is no claim %q in namespace %q", claim, namespace)
 			}
 			if err != nil {
 				return err

@@ -65,7 +65,7 @@ func (s Survey) assess(d Inspected, groups []Group) Verdict {
 		}
 	}
 	if len(v.Reasons) > 0 {
-		v.Unnamed = c.pool == "" && len(v.Reasons) == len(c.reasons)
+		v.Unnamed = c.isAlone(v.Reasons)
 		return v
 	}
 	v.State = Free
