@@ -68,7 +68,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 			claim: asks("c", "loam", "50Gi"),
 			change: func(s *Survey) {
 				s.Claims = append(s.Claims, asks("d", "loam", "50Gi"))
-				s.Objects.Pods = []corev1.Pod{unplacedPod("c", "d")}
+				s.Pods = []corev1.Pod{unplacedPod("c", "d")}
 			},
 			summary: `no node fits: pool fast has too little room for claims "c", "d" together (100 GiB)`, next: "describe pod p",
 		},
@@ -112,7 +112,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 			change: func(s *Survey) {
 				p := unplacedPod("c")
 				p.Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": "k2"}
-				s.Objects.Pods = []corev1.Pod{p}
+				s.Pods = []corev1.Pod{p}
 				s.Nodes[1].Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}
 			},
 			summary: "no node fits: those with room for it are out of reach for other reasons", next: "describe pod p",
@@ -120,7 +120,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 		},
 		"what kube-scheduler says": {
 			claim:   asks("c", "loam", "1Gi"),
-			change:  func(s *Survey) { s.Objects.Pods = []corev1.Pod{unplacedPod("c")} },
+			change:  func(s *Survey) { s.Pods = []corev1.Pod{unplacedPod("c")} },
 			summary: "it would fit on nodes k1, k2, and its pod has found no node", next: "kubectl --namespace shop describe pod p", fits: "k1 k2",
 		},
 		"being made": {
@@ -130,8 +130,8 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 				return c
 			}(),
 			change: func(s *Survey) {
-				s.Objects.Pods = []corev1.Pod{user("p", "c")}
-				s.Objects.Events = []corev1.Event{{
+				s.Pods = []corev1.Pod{user("p", "c")}
+				s.Events = []corev1.Event{{
 					InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "c"}, Type: corev1.EventTypeWarning,
 					Source: corev1.EventSource{Component: "loam.storage_x"}, Message: "the agent is away", LastTimestamp: metav1.NewTime(now),
 				}}
@@ -222,12 +222,12 @@ func TestABoundClaimIsExplained(t *testing.T) {
 		},
 		"pod without a node": {
 			func(s *Survey) {
-				s.Objects.Pods = []corev1.Pod{unplacedPod("data")}
+				s.Pods = []corev1.Pod{unplacedPod("data")}
 				s.Nodes[0].Spec.Taints = []corev1.Taint{{Key: "x", Value: "y", Effect: corev1.TaintEffectNoSchedule}}
 			},
 			"its volume is on node k1, in pool fast: mounted; pod p can run on that node alone, and has no place there", true,
 		},
-		"another's": {func(s *Survey) { s.Objects.Volumes = nil }, "it is bound to PersistentVolume pv1, which is not one of Loam's", false},
+		"another's": {func(s *Survey) { s.Volumes = nil }, "it is bound to PersistentVolume pv1, which is not one of Loam's", false},
 		"lost":      {func(s *Survey) { s.Claims[0].Status.Phase = corev1.ClaimLost }, "its PersistentVolume pv1 is gone", true},
 	} {
 		s := well()

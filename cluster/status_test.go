@@ -55,13 +55,13 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 		"volumes on a node without an agent": {
 			func(s *Survey) {
 				s.Nodes = append(s.Nodes, nodeObject("k3"))
-				s.Objects.Volumes = append(s.Objects.Volumes, persistent("pv9", "k3/"+made("9"), "x"))
+				s.Volumes = append(s.Volumes, persistent("pv9", "k3/"+made("9"), "x"))
 			},
 			Critical, "k3", "there is no agent, and PersistentVolumes name volumes there", "get pods",
 		},
 		"volumes on a node that is gone": {
 			func(s *Survey) {
-				s.Objects.Volumes = append(s.Objects.Volumes, persistent("pv9", "k9/"+made("9"), "x"))
+				s.Volumes = append(s.Volumes, persistent("pv9", "k9/"+made("9"), "x"))
 			},
 			Critical, "k9", "the cluster has no such node", "kubectl loam volumes --node k9",
 		},
@@ -100,7 +100,7 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 			Critical, "k1", "volume shop/data is not well: suspended", "kubectl loam volumes --node k1",
 		},
 		"orphan": {
-			func(s *Survey) { s.Objects.Volumes = nil },
+			func(s *Survey) { s.Volumes = nil },
 			Notice, "k1", "volumes that no PersistentVolume names", "kubectl loam volumes --orphans",
 		},
 		"volume that is gone": {
@@ -169,7 +169,7 @@ func TestAStatusIsNotCompleteWithoutAllAgents(t *testing.T) {
 // What could not be read is no reason to call anything missing.
 func TestWhatIsNotKnownIsNotFoundMissing(t *testing.T) {
 	for kind, change := range map[Kind]func(*Survey){
-		Persistent:  func(s *Survey) { s.Objects.Volumes = nil },
+		Persistent:  func(s *Survey) { s.Volumes = nil },
 		Capacities:  func(s *Survey) { s.Capacities = nil },
 		Classes:     func(s *Survey) { s.Classes = nil },
 		Deployments: func(s *Survey) { s.Deployments = nil },
@@ -188,7 +188,7 @@ func TestWhatIsNotKnownIsNotFoundMissing(t *testing.T) {
 
 func TestAVolumeThatWasJustMadeIsNoOrphan(t *testing.T) {
 	s := well()
-	s.Objects.Volumes = nil
+	s.Volumes = nil
 	s.Agents[0].Report.Volumes[0].Created = now.Add(-time.Minute)
 	other := onDisk("k2", "made-by-hand", "")
 	s.Agents[1].Report.Volumes = []admin.Volume{other}
@@ -225,7 +225,7 @@ func TestALargeClusterIsAssessedInSeconds(t *testing.T) {
 		for v := range each {
 			lv := fmt.Sprintf("pvc-00000000-0000-0000-%04d-%012d", v, n)
 			a.Report.Volumes = append(a.Report.Volumes, onDisk(node, lv, ""))
-			s.Objects.Volumes = append(s.Objects.Volumes, persistent(lv, node+"/"+lv, lv))
+			s.Volumes = append(s.Volumes, persistent(lv, node+"/"+lv, lv))
 		}
 		s.Agents = append(s.Agents, a)
 		s.Nodes = append(s.Nodes, nodeObject(node))

@@ -12,7 +12,7 @@ import (
 
 func TestVolumesAreJoinedWithWhoUsesThem(t *testing.T) {
 	s := well()
-	s.Objects.Pods = []corev1.Pod{user("web-0", "data"), user("idle", "other")}
+	s.Pods = []corev1.Pod{user("web-0", "data"), user("idle", "other")}
 	s.Agents[0].Report.Volumes = append(s.Agents[0].Report.Volumes, admin.Volume{ID: "k1/snap-x", Kind: admin.KindSnapshot})
 	got := Volumes(s, Choice{})
 	if len(got) != 1 {
@@ -26,7 +26,7 @@ func TestVolumesAreJoinedWithWhoUsesThem(t *testing.T) {
 
 func TestVolumesOfAgentsThatAreAwayAreShownAsKubernetesKnowsThem(t *testing.T) {
 	s := well()
-	s.Objects.Volumes = append(s.Objects.Volumes, persistent("pv2", "k2/"+made("2"), "logs"), persistent("pv3", "k9/"+made("3"), "lost"), persistent("pv4", "k1/"+made("4"), "vanished"))
+	s.Volumes = append(s.Volumes, persistent("pv2", "k2/"+made("2"), "logs"), persistent("pv3", "k9/"+made("3"), "lost"), persistent("pv4", "k1/"+made("4"), "vanished"))
 	s.away("k2", "no answer")
 	want := map[string]string{
 		"shop/data": "mounted", "shop/logs": "not known: its agent does not answer", "shop/lost": "not known: there is no agent on its node",
@@ -64,7 +64,7 @@ func TestVolumesAreChosen(t *testing.T) {
 		t.Errorf("the volume of shop/data is on %q, and that of shop/none on %q; want k1, and nowhere", on, all)
 	}
 	s.Gaps = []Gap{{string(Persistent), "forbidden"}}
-	s.Objects.Volumes = nil
+	s.Volumes = nil
 	if got := Volumes(s, Choice{Orphans: true}); len(got) > 0 {
 		t.Errorf("orphans without knowing the PersistentVolumes: %+v", got)
 	}
