@@ -145,8 +145,10 @@ func TestEventsAreOurOwnOnceAndTheNewestLast(t *testing.T) {
 		InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "c"}, ReportingController: "external-resizer loam.storage",
 		Message: "grown", EventTime: metav1.NewMicroTime(now.Add(-time.Hour)), Series: &corev1.EventSeries{Count: 7, LastObservedTime: metav1.NewMicroTime(now)},
 	}
+	lease := event("loam.storage/pod-1", "leads", 1, 0)
+	lease.InvolvedObject.Kind = "Lease"
 	all := []corev1.Event{
-		event("loam-agent", "b", 1, time.Minute), event("kubelet", "x", 1, 0), series, event("loam-agent", "a", 2, time.Hour), event("loam-agent", "a", 3, 2*time.Hour),
+		event("loam-agent", "b", 1, time.Minute), event("kubelet", "x", 1, 0), lease, series, event("loam-agent", "a", 2, time.Hour), event("loam-agent", "a", 3, 2*time.Hour),
 		event("loam.storage_pod-1_x", "c", 1, 3*time.Minute), event("loam.storage_pod-2_y", "c", 1, 2*time.Minute),
 	}
 	got := Events(all, time.Time{})

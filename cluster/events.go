@@ -20,10 +20,11 @@ type Event struct {
 	Message string    `json:"message"`
 }
 
-// isOurs goes by who reports: agents and the controller are loam-…, and the sidecars put the driver's name into theirs.
+// isOurs goes by who reports: agents and the controller are loam-…, and the sidecars put the driver's name into theirs. Which of them leads is
+// nobody's concern.
 func isOurs(e corev1.Event) bool {
 	from := reporter(e)
-	return strings.HasPrefix(from, "loam-") || strings.Contains(from, driver)
+	return e.InvolvedObject.Kind != "Lease" && (strings.HasPrefix(from, "loam-") || strings.Contains(from, driver))
 }
 
 func reporter(e corev1.Event) string { return cmp.Or(e.ReportingController, e.Source.Component) }

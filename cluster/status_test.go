@@ -215,9 +215,9 @@ func TestTheSameOnManyNodesIsOneFindingAndTheWorstComesFirst(t *testing.T) {
 	}
 }
 
-// 5,000 nodes with 20 volumes each: what is not linear shows.
+// What is not linear shows at 2,000 nodes already; 5,000 with 20 volumes each take two seconds.
 func TestALargeClusterIsAssessedInSeconds(t *testing.T) {
-	const nodes, each = 5000, 20
+	const nodes, each = 2000, 10
 	s := Survey{Namespace: "loam-system", Now: now, Objects: Objects{Classes: well().Classes}}
 	for n := range nodes {
 		node := fmt.Sprintf("n%04d", n)

@@ -98,15 +98,27 @@ func (a *app) printPlan(ctx context.Context, r reached, pool string, disks []clu
 	}
 	fmt.Fprintf(a.stdout, "# Values for Loam's chart: the present configuration, with these disks in pool %s.\n", oneCell(pool))
 	for _, d := range disks {
-		note := ""
-		if !d.Stays {
-			note = ": has no name that stays, and may be another disk after a reboot, or on another node"
-		}
-		fmt.Fprintf(a.stdout, "#   %s: %s (%s) %v %s%s\n", d.Node, oneCell(d.Stable), oneCell(d.Path), d.Size, oneCell(d.Model), note)
+		fmt.Fprintln(a.stdout, "#   "+described(d))
 	}
 	fmt.Fprint(a.stdout, plan)
 	a.hint("Nothing was changed. Read them, and: helm upgrade loam CHART --namespace %s --reuse-values --values FILE", r.Namespace)
 	return nil
+}
+
+// described is a disk as a comment.
+func described(d cluster.Named) string {
+	words := []string{d.Node + ":", d.Stable}
+	if d.Stable != d.Path {
+		words = append(words, "("+d.Path+")")
+	}
+	if words = append(words, d.Size.String()); d.Model != "" {
+		words = append(words, d.Model)
+	}
+	text := oneCell(strings.Join(words, " "))
+	if !d.Stays {
+		text += ": has no name that stays, and may be another disk after a reboot, or on another node"
+	}
+	return text
 }
 
 func (a *app) clusterPools(o *clusterOptions) *cobra.Command {
