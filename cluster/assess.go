@@ -161,7 +161,7 @@ func (a *assessment) silent(g Agent) {
 
 // severityOf are the conditions that only warn (node/monitor: Kind): with all others, writers fail or wait.
 func severityOf(condition string) Severity {
-	if slices.Contains([]string{"DataNearlyFull", "MetadataNearlyFull", "GroupMetadataNearlyFull", "PoolNotExtended", "MetadataNotBackedUp"}, condition) {
+	if slices.Contains([]string{"DataNearlyFull", "MetadataNearlyFull", "GroupMetadataNearlyFull", "PoolNotExtended", "PoolUnsettled", "MetadataNotBackedUp"}, condition) {
 		return Warning
 	}
 	return Critical

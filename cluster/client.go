@@ -85,13 +85,17 @@ func (c *Client) NodeNames(ctx context.Context) []string {
 	return names
 }
 
-// ClaimNames are those of all claims of Loam's volumes, to choose from: namespace/name.
+// ClaimNames are those of all claims for volumes of Loam's, to choose from: namespace/name.
 func (c *Client) ClaimNames(ctx context.Context) []string {
-	o := c.Read(ctx, Persistent)
+	o := c.Read(ctx, Claims, Classes)
+	ours := map[string]bool{}
+	for _, class := range o.Classes {
+		ours[class.Name] = class.Provisioner == driver
+	}
 	var names []string
-	for _, pv := range o.Volumes {
-		if name := claimName(pv); name != "" {
-			names = append(names, name)
+	for _, claim := range o.Claims {
+		if class := claim.Spec.StorageClassName; class != nil && ours[*class] {
+			names = append(names, claim.Namespace+"/"+claim.Name)
 		}
 	}
 	return names

@@ -33,7 +33,7 @@ type clusterOptions struct {
 	patience   time.Duration
 }
 
-// reached is a cluster and whose words are meant there.
+// reached is a cluster, and what names and times mean for whoever asks.
 type reached struct {
 	*cluster.Client
 	claims string // the namespace of claims that are named without one: the context's

@@ -276,6 +276,43 @@ func fakeEvents() []runtime.Object {
 	}
 }
 
+func TestHowToReachKubernetesIsReadFromAKubeconfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := "{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], " +
+		"contexts: [{name: a, context: {cluster: c}}, {name: b, context: {cluster: c, namespace: shop}}]}"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{now: func() time.Time { return now }}
+	for context, claims := range map[string]string{"": "default", "b": "shop"} {
+		r, err := a.cluster(clusterOptions{kubeconfig: file, context: context, namespace: "storage", patience: time.Second})
+		if err != nil || r.claims != claims || r.Namespace != "storage" || r.Patience != time.Second || r.Exec == nil {
+			t.Errorf("context %q: %+v, %v; want claims of namespace %s", context, r, err, claims)
+		}
+	}
+	for _, o := range []clusterOptions{{kubeconfig: file, context: "none"}, {kubeconfig: file + ".not"}} {
+		if _, err := a.cluster(o); err == nil || !strings.HasPrefix(err.Error(), "how to reach Kubernetes: ") {
+			t.Errorf("%+v: %v; want an error", o, err)
+		}
+	}
+}
+
+func TestNamesOfTheClusterAreCompleted(t *testing.T) {
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"disks", "--node", ""}, "k1\nk2\nk3\n:4\n"},
+		{[]string{"volumes", "--pvc", ""}, "shop/data\nshop/huge\nshop/logs\nshop/waits\n:4\n"},
+		{[]string{"explain", "pvc", ""}, "shop/data\nshop/huge\nshop/logs\nshop/waits\n:4\n"},
+		{[]string{"pools", "--context", "none", "--node", ""}, ":4\n"},
+	} {
+		if stdout, _, code := kubectlLoam(pluginCompletion, c.words...); code != exitOK || stdout != c.want {
+			t.Errorf("%q: exit %d, %q; want %q", c.words, code, stdout, c.want)
+		}
+	}
+}
+
 func TestTheBinarysNameDecidesWhichCommandsThereAre(t *testing.T) {
 	if stdout, _, code := kubectlLoam(pluginCompletion, "st"); code != exitOK || !strings.HasPrefix(stdout, "status\t") {
 		t.Errorf("completion of st: exit %d, %q; want status", code, stdout)
