@@ -26,6 +26,8 @@ type Agent struct {
 	Problem string `json:"problem"`
 	// Away says that it does not run, or that its node is away.
 	Away bool `json:"away"`
+	// Crashes says that it began and ended, and what it said then is in the log of the container before.
+	Crashes bool `json:"crashes"`
 	// Refused says that it is for want of permission.
 	Refused bool `json:"refused"`
 }
@@ -114,7 +116,7 @@ func silentNodes(nodes []corev1.Node) map[string]string {
 
 func (c *Client) ask(ctx context.Context, p corev1.Pod, a *Agent) {
 	if why := ailment(p); why != "" && !runs(p, componentAgent) {
-		a.Problem, a.Away = "its pod "+why, true
+		a.Problem, a.Away, a.Crashes = "its pod "+why, true, crashes(p)
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Patience, fmt.Errorf("no answer within %v", c.Patience))
@@ -188,6 +190,13 @@ func stopped(p corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+// crashes says whether a container of a pod ended and is to be started again.
+func crashes(p corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.State.Waiting != nil && (s.RestartCount > 0 || s.LastTerminationState.Terminated != nil)
+	})
 }
 
 // runs says whether a container of a pod does.

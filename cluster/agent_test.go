@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/util/exec"
 )
 
 func forbidden(resource string) error {
@@ -55,7 +53,7 @@ func TestAgentsThatDoNotAnswerAreToldBesideTheOthers(t *testing.T) {
 		t.Fatalf("%d agents, want %d", len(agents), len(want))
 	}
 	for _, a := range agents {
-		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused || a.Away != (a.Node == "dead" || a.Node == "down") {
+		if !strings.Contains(a.Problem, want[a.Node]) || (a.Report != nil) != (want[a.Node] == "") || a.Refused || a.Away != (a.Node == "dead" || a.Node == "down") || a.Crashes != (a.Node == "down") {
 			t.Errorf("%s: %+v; want %q", a.Node, a, want[a.Node])
 		}
 		if a.Node == "newer" && (a.ID() != "id" || a.Report.Pools != nil) {
@@ -142,38 +140,6 @@ func TestWhatMayNotBeReadIsAGapAndTheRestIsRead(t *testing.T) {
 	o := client.Read(context.Background(), StatusKinds()...)
 	if len(o.Nodes) != 1 || len(o.Gaps) != 1 || o.Gaps[0].What != string(Persistent) || !strings.Contains(o.Gaps[0].Why, "forbidden") {
 		t.Errorf("%d nodes, gaps %+v; want one node, and the PersistentVolumes", len(o.Nodes), o.Gaps)
-	}
-}
-
-func TestAFailedCommandIsToldInItsOwnWords(t *testing.T) {
-	failed := exec.CodeExitError{Err: errors.New("command terminated with exit code 1"), Code: 1}
-	for _, c := range []struct {
-		err    error
-		stderr string
-		want   string
-	}{
-		{failed, "loam: no agent answers\nSee more", "no agent answers"},
-		{failed, "", "command terminated with exit code 1"},
-		{fmt.Errorf("dial: refused"), "noise", "dial: refused"},
-	} {
-		if got := told(c.err, c.stderr); got == nil || got.Error() != c.want {
-			t.Errorf("%v with %q: %v; want %q", c.err, c.stderr, got, c.want)
-		}
-	}
-	if told(nil, "a warning") != nil {
-		t.Error("a warning was taken for an error")
-	}
-}
-
-func TestAnAnswerIsKeptUpToItsBound(t *testing.T) {
-	b := bounded{most: 5}
-	for _, part := range []string{"abc", "def"} {
-		if n, err := b.Write([]byte(part)); n != 3 || err != nil {
-			t.Errorf("wrote %d, %v; want 3: whoever writes must not notice", n, err)
-		}
-	}
-	if b.String() != "abcde" || !b.more {
-		t.Errorf("kept %q, more %v; want abcde, and more", b.String(), b.more)
 	}
 }
 

@@ -153,7 +153,7 @@ func (a *assessment) silent(g Agent) {
 	switch {
 	case g.Refused:
 		next = a.kubectl("auth can-i create pods/exec")
-	case strings.Contains(g.Problem, "CrashLoopBackOff"):
+	case g.Crashes:
 		next = a.kubectl("logs %s --previous", g.Pod)
 	}
 	a.findings.add(Critical, g.Node, next, "the agent does not answer: %s", strings.ReplaceAll(g.Problem, g.Pod, "POD"))

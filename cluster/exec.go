@@ -58,7 +58,7 @@ func NewExec(config *rest.Config, client kubernetes.Interface) Exec {
 		if stdout.more {
 			return nil, errTooLong
 		}
-		return stdout.Bytes(), told(err, stderr.String())
+		return stdout.kept.Bytes(), told(err, stderr.kept.String())
 	}
 }
 
@@ -71,16 +71,16 @@ func told(err error, stderr string) error {
 	return fmt.Errorf("%s", cmp.Or(strings.TrimPrefix(line, "loam: "), err.Error()))
 }
 
-// bounded keeps the beginning of what is written to it.
+// bounded keeps the beginning of what is written to it. The buffer is not embedded: io.Copy would find its ReadFrom, which has no bound.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	most int
 	more bool // there was
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := max(0, b.most-b.Len())
+	room := max(0, b.most-b.kept.Len())
 	b.more = b.more || len(p) > room
-	b.Buffer.Write(p[:min(room, len(p))])
+	b.kept.Write(p[:min(room, len(p))])
 	return len(p), nil
 }

@@ -45,7 +45,7 @@ func ownPod(component, name, node string) corev1.Pod {
 // waiting is a pod whose container does not start.
 func waiting(p corev1.Pod, reason string) corev1.Pod {
 	p.Status.Conditions = p.Status.Conditions[:1]
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: p.Spec.Containers[0].Name, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: p.Spec.Containers[0].Name, RestartCount: 1, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}}
 	return p
 }
 

@@ -33,7 +33,10 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 		next     string
 	}{
 		"agent away": {
-			func(s *Survey) { s.away("k2", "its pod waits: container agent: CrashLoopBackOff") },
+			func(s *Survey) {
+				s.away("k2", "its pod waits: container agent: CrashLoopBackOff")
+				s.Agents[1].Crashes = true
+			},
 			Critical, "k2", "the agent does not answer: its pod waits", "kubectl --namespace loam-system logs loam-agent-b --previous",
 		},
 		"agent refused": {

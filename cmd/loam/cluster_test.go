@@ -200,7 +200,7 @@ func fakePod(component, name, node string, ready bool) *corev1.Pod {
 	}
 	if !ready {
 		p.Status.Conditions[0].Status = corev1.ConditionFalse
-		p.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: component, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}
+		p.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: component, RestartCount: 7, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}
 	}
 	return p
 }
