@@ -51,27 +51,33 @@ func (a *assessment) parts() {
 			wanted = int(*d.Spec.Replicas)
 		}
 		a.workloads = append(a.workloads, Part{component, int(d.Status.ReadyReplicas), wanted})
-		a.replicas(component, d.Status.ReadyReplicas == 0 && wanted > 0)
+		a.replicas(component, d.Status.ReadyReplicas == 0 && (wanted > 0 || component == componentController))
 	}
 }
 
-// replicas looks at the pods of a Deployment.
+// replicas looks at the pods of a Deployment, of which none may be ready.
 func (a *assessment) replicas(component string, none bool) {
-	consequence, severity := "", Warning
-	switch {
-	case none && component == componentController:
-		consequence, severity = "; none is ready, so that volumes are neither made nor grown nor deleted", Critical
-	case none:
-		consequence = "; none is ready, so that pods are placed without it"
-	}
-	for _, p := range a.Own {
-		if why := ailment(p); p.Labels[labelComponent] == component && p.DeletionTimestamp == nil && why != "" {
-			a.findings.add(severity, "", a.kubectl("describe pod %s", p.Name), "%s: pod %s %s%s", component, p.Name, why, consequence)
-			none = false
+	severity, consequence := Warning, "pods are placed without it"
+	if component == componentController {
+		consequence = "volumes are neither made nor grown nor deleted"
+		if none {
+			severity = Critical
 		}
 	}
-	if none {
-		a.findings.add(severity, "", a.kubectl("describe deployment --selector %s=%s", labelComponent, component), "%s has no pod%s", component, strings.TrimSuffix(consequence, "; none is ready"))
+	told := false
+	for _, p := range a.Own {
+		why := ailment(p)
+		if p.Labels[labelComponent] != component || p.DeletionTimestamp != nil || why == "" {
+			continue
+		}
+		if none {
+			why += "; none is ready, so that " + consequence
+		}
+		a.findings.add(severity, "", a.kubectl("describe pod %s", p.Name), "%s: pod %s %s", component, p.Name, why)
+		told = true
+	}
+	if none && !told {
+		a.findings.add(severity, "", a.kubectl("describe deployment --selector %s=%s", labelComponent, component), "%s has no pod that is ready, so that %s", component, consequence)
 	}
 }
 

@@ -260,7 +260,10 @@ func (x *explaining) nowhere() {
 		if p := x.user(); p != nil {
 			x.Next = append(x.Next, fmt.Sprintf("kubectl --namespace %s describe pod %s", p.Namespace, p.Name))
 		}
-		x.Next = append(x.Next, "kubectl loam pools")
+		if from := x.claim.Spec.DataSource; from != nil {
+			x.Next = append(x.Next, fmt.Sprintf("kubectl --namespace %s describe %s %s", x.claim.Namespace, strings.ToLower(from.Kind), from.Name))
+		}
+		x.Next = append(x.Next, "kubectl loam status")
 	}
 }
 

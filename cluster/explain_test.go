@@ -158,6 +158,7 @@ func TestAClaimThatWaitsIsExplained(t *testing.T) {
 				return c
 			}(),
 			summary: `no node fits: claim "c" is made from snapshot "monday", which is not there, not ready, or not one of Loam's`,
+			next:    "kubectl --namespace shop describe volumesnapshot monday",
 		},
 		"agent away": {
 			claim: asks("c", "loam", "1Gi"),

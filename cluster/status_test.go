@@ -128,6 +128,12 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 			},
 			Critical, "", "none is ready, so that volumes are neither made nor grown nor deleted", "describe pod",
 		},
+		"controller scaled to none": {
+			func(s *Survey) {
+				s.Own, s.Deployments[0].Spec.Replicas, s.Deployments[0].Status.ReadyReplicas = s.Own[:2], new(int32), 0
+			},
+			Critical, "", "controller has no pod that is ready, so that volumes are neither made nor grown nor deleted", "describe deployment",
+		},
 		"no controller": {
 			func(s *Survey) { s.Deployments, s.Own = nil, s.Own[:2] },
 			Critical, "", "there is no controller", "get deployments",
@@ -138,7 +144,7 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 				d.Labels, d.Status.ReadyReplicas = map[string]string{labelComponent: componentExtender}, 0
 				s.Deployments = append(s.Deployments, d)
 			},
-			Warning, "", "scheduler-extender has no pod", "describe deployment",
+			Warning, "", "scheduler-extender has no pod that is ready, so that pods are placed without it", "describe deployment",
 		},
 	} {
 		s := well()
