@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 
 An agent (loam agent) runs on each node and is its CSI driver. The other commands ask the
 agent on this machine, over its unix socket. Under the name kubectl-loam in your PATH, this binary is
-` + "`kubectl loam`" + `, which shows a whole cluster.`)
+`+"`kubectl loam`"+`, which shows a whole cluster.`)
 	root.Example = `  loam disk list                            what the agent takes, and why not the rest
   loam pool list                            what there is room for
   loam volume create data --size 10Gi       a new volume with an ext4 file system
