@@ -83,7 +83,7 @@ bench: programs ## figures: processes per call, cost by the number of volumes, p
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd controller lvm node published scheduler-extender test | sed 's|/[^/]*:func | |' | sort | while read -r folder target; do \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cluster cmd controller lvm node published scheduler-extender test | sed 's|/[^/]*:func | |' | sort | while read -r folder target; do \
 		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
 
 .PHONY: testdata

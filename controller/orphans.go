@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,17 +34,6 @@ const (
 	// orphansNamed is how many volumes one event names.
 	orphansNamed = 5
 )
-
-// The names that external-provisioner gives (--volume-name-prefix), and those of external-snapshotter as agents have them: what has other
-// names is somebody's who made it without Kubernetes.
-var (
-	provisioned = named("pvc-")
-	snapshotted = named(volume.SnapshotPrefix)
-)
-
-func named(prefix string) *regexp.Regexp {
-	return regexp.MustCompile("^" + prefix + `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-}
 
 // orphans tells of volumes, or of snapshots, that no object of Kubernetes names, in events on their nodes: nobody will ever ask for
 // their deletion. It removes none: what looks forgotten may be the last copy of something.
@@ -122,7 +110,7 @@ func (o *orphans) look(ctx context.Context, now time.Time) error {
 // provisionedVolumes are the IDs of those that external-provisioner had made, of all agents that answer: one that is away has its
 // turn later.
 func (r *Router) provisionedVolumes(ctx context.Context) []string {
-	return r.idsOf(provisioned, func(node, token string) (ids []string, next string, err error) {
+	return r.idsOf(func(node, token string) (ids []string, next string, err error) {
 		answer, err := ask(ctx, r, node, csi.ControllerClient.ListVolumes, &csi.ListVolumesRequest{MaxEntries: maxPage, StartingToken: token})
 		for _, e := range answer.GetEntries() {
 			ids = append(ids, e.GetVolume().GetVolumeId())
@@ -133,7 +121,7 @@ func (r *Router) provisionedVolumes(ctx context.Context) []string {
 
 // provisionedSnapshots are the same of those that external-snapshotter had made.
 func (r *Router) provisionedSnapshots(ctx context.Context) []string {
-	return r.idsOf(snapshotted, func(node, token string) (ids []string, next string, err error) {
+	return r.idsOf(func(node, token string) (ids []string, next string, err error) {
 		answer, err := ask(ctx, r, node, csi.ControllerClient.ListSnapshots, &csi.ListSnapshotsRequest{MaxEntries: maxPage, StartingToken: token})
 		for _, e := range answer.GetEntries() {
 			ids = append(ids, e.GetSnapshot().GetSnapshotId())
@@ -142,8 +130,8 @@ func (r *Router) provisionedSnapshots(ctx context.Context) []string {
 	})
 }
 
-// idsOf are those with such a name, of all pages of all nodes.
-func (r *Router) idsOf(name *regexp.Regexp, page func(node, token string) (ids []string, next string, err error)) (all []string) {
+// idsOf are those that were made for an object of Kubernetes, of all pages of all nodes.
+func (r *Router) idsOf(page func(node, token string) (ids []string, next string, err error)) (all []string) {
 	for _, node := range r.agents.nodes() {
 		for token := ""; ; {
 			ids, next, err := page(node, token)
@@ -151,7 +139,7 @@ func (r *Router) idsOf(name *regexp.Regexp, page func(node, token string) (ids [
 				break
 			}
 			for _, s := range ids {
-				if id, err := volume.ParseID(s); err == nil && name.MatchString(id.LV) {
+				if id, err := volume.ParseID(s); err == nil && volume.Provisioned(id.LV) {
 					all = append(all, s)
 				}
 			}

@@ -40,6 +40,7 @@ func (o operator) Disks(context.Context) ([]admin.Disk, error) {
 		d := admin.Disk{
 			Path: v.Path, Size: v.Size, Kind: string(v.Kind), Model: v.Model, Serial: v.Serial,
 			State: admin.DiskState(v.State), Pool: v.Pool, VolumeGroup: v.VolumeGroup, Reason: v.Reason(),
+			Links: v.Links, Unnamed: v.Unnamed,
 		}
 		all = append(all, d)
 	}

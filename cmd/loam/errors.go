@@ -17,6 +17,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitNotFound = 3
+	exitPartial  = 4 // of `kubectl loam`: the rest is shown
 )
 
 // failure is an error of a command that ran. Whatever else cobra returns is wrong usage.

@@ -38,6 +38,7 @@ Keys:
   pool    name type(thin|thick) volumeGroup ready size used promised available largest
           dataPercent metadataPercent volumes snapshots devices problem
   disk    path size kind model serial state(taken|free|refused) pool volumeGroup reason
+          links unnamed
 
 Exit codes:
   0   done, or there already

@@ -18,6 +18,8 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
+	name           string // of the binary as it was called: kubectl-loam is another set of commands
+	reach          reach
 
 	socket  string
 	output  choice
@@ -26,14 +28,22 @@ type app struct {
 
 // run executes one command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root() //nolint:contextcheck // commands are given theirs by cobra
+	root, who := a.root(), "loam" //nolint:contextcheck // commands are given theirs by cobra
+	switch a.name {
+	case pluginCompletion:
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+		fallthrough
+	case plugin:
+		root, who = a.pluginRoot(), "kubectl loam" //nolint:contextcheck // the same
+	}
+	a.prepare(root)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	message, code := explain(err)
-	fmt.Fprintf(a.stderr, "loam: %s\n", message)
+	fmt.Fprintf(a.stderr, "%s: %s\n", who, message)
 	if code == exitUsage {
 		fmt.Fprintf(a.stderr, "See `%s --help`.\n", cmd.CommandPath())
 	}
@@ -44,20 +54,25 @@ func (a *app) root() *cobra.Command {
 	root := group("loam", "Local storage for Kubernetes on LVM", `Loam gives pods, and anyone else on a node, the node's own disks as LVM volumes.
 
 An agent (loam agent) runs on each node and is its CSI driver. The other commands ask the
-agent on this machine, over its unix socket.`)
+agent on this machine, over its unix socket. Under the name kubectl-loam in your PATH, this binary is
+`+"`kubectl loam`"+`, which shows a whole cluster.`)
 	root.Example = `  loam disk list                            what the agent takes, and why not the rest
   loam pool list                            what there is room for
   loam volume create data --size 10Gi       a new volume with an ext4 file system
   loam volume mount data /mnt/data          for use on this machine`
+	root.PersistentFlags().StringVar(&a.socket, "socket", a.env("LOAM_SOCKET", defaultSocket),
+		"unix `SOCKET` of the agent ($LOAM_SOCKET)")
+	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.reportCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand(), a.extenderCommand())
+	return root
+}
+
+// prepare makes a root print and fail as all of them do.
+func (a *app) prepare(root *cobra.Command) {
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
-	root.PersistentFlags().StringVar(&a.socket, "socket", a.env("LOAM_SOCKET", defaultSocket),
-		"unix `SOCKET` of the agent ($LOAM_SOCKET)")
-	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand(), a.extenderCommand())
-	return root
 }
 
 // usageTemplate is cobra's, with lines that fit a terminal, and without the group's own line, as a group does nothing.

@@ -58,8 +58,8 @@ var whole = fixed{
 		ConfigPath: "/etc/loam/config.yaml", ConfigProblem: "line 3: unknown key",
 	},
 	disks: []Disk{
-		{Path: "/dev/sdb", Size: 2 * lvm.GiB, Kind: "disk", Model: "M", Serial: "S", State: DiskTaken, Pool: "fast", VolumeGroup: "loam-fast"},
-		{Path: "/dev/sdc", Size: lvm.GiB, Kind: "disk", State: DiskRefused, Pool: "fast", Reason: "holds an ext4 file system"},
+		{Path: "/dev/sdb", Size: 2 * lvm.GiB, Kind: "disk", Model: "M", Serial: "S", State: DiskTaken, Pool: "fast", VolumeGroup: "loam-fast", Links: []string{"/dev/disk/by-id/x"}},
+		{Path: "/dev/sdc", Size: lvm.GiB, Kind: "disk", State: DiskRefused, Pool: "fast", Reason: "holds an ext4 file system", Links: []string{}},
 	},
 	pools: []Pool{{
 		Name: "fast", Type: "thin", VolumeGroup: "loam-fast", Ready: true, Size: 4 * lvm.GiB, Used: lvm.GiB, Promised: 2 * lvm.GiB,
@@ -94,9 +94,21 @@ func TestClientReadsBackWhatTheSourceSaid(t *testing.T) {
 	check("restoration", restoration, Restoration{Pool: "fast", Devices: []RestorationDevice{}, Commands: []string{}}, err)
 }
 
+func TestAReportHasEverythingThatCouldBeTold(t *testing.T) {
+	got, err := serve(t, whole).Report(context.Background())
+	if want := (Report{whole.info, whole.disks, whole.pools, whole.volumes, []string{}}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	got, err = serve(t, fixed{info: whole.info, err: ErrStarting}).Report(context.Background())
+	if err != nil || got.Info != whole.info || got.Disks != nil || got.Pools != nil || len(got.Problems) != 3 || got.Problems[0] != "disks are not known: pools are being brought up" {
+		t.Errorf("of an agent that starts: %+v, %v; want its info, and why the rest is missing", got, err)
+	}
+}
+
 func TestListsAreNeverNull(t *testing.T) {
 	for source, want := range map[*fixed]map[string]string{
-		{}: {"/v1/disks": "[]\n", "/v1/pools": "[]\n", "/v1/volumes": "[]\n"},
+		{}:                  {"/v1/disks": "[]\n", "/v1/pools": "[]\n", "/v1/volumes": "[]\n"},
+		{disks: []Disk{{}}}: {"/v1/disks": `"links":[]`},
 		{pools: []Pool{{}}, volumes: []Volume{{}}}: {"/v1/pools": `"devices":[]`, "/v1/volumes": `"mounts":[]`},
 	} {
 		for path, part := range want {

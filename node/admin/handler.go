@@ -44,7 +44,13 @@ type failure struct {
 func Handler(s Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(infoPath, get(func(*http.Request) (any, error) { return s.Info(), nil }))
-	mux.Handle(disksPath, get(func(r *http.Request) (any, error) { return list(s.Disks(r.Context())) }))
+	mux.Handle(disksPath, get(func(r *http.Request) (any, error) {
+		disks, err := list(s.Disks(r.Context()))
+		for i := range disks {
+			disks[i].Links, _ = list(disks[i].Links, nil)
+		}
+		return disks, err
+	}))
 	mux.Handle(poolsPath, get(func(r *http.Request) (any, error) {
 		pools, err := list(s.Pools(r.Context()))
 		for i := range pools {

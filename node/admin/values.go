@@ -40,6 +40,9 @@ type Disk struct {
 	Pool        string    `json:"pool"` // the one that has it, or whose configuration names it
 	VolumeGroup string    `json:"volumeGroup"`
 	Reason      string    `json:"reason"` // why it is not taken, a sentence; "" when it is
+
+	Links   []string `json:"links"`   // other paths of it, those that stay (/dev/disk/by-id/…) among them
+	Unnamed bool     `json:"unnamed"` // nothing is in its way but the configuration, which does not name it
 }
 
 // Pool is a configured pool.

@@ -22,6 +22,8 @@ type Verdict struct {
 	// Pool has the disk, may take it, or is the first whose devices.paths match it; "" when none matches.
 	Pool        string
 	VolumeGroup string // that the disk is a physical volume of, also a stranger's; "" for none
+	// Unnamed is a disk that nothing is in the way of but the configuration, which does not name it.
+	Unnamed bool
 	// Reasons say why it is refused, each for itself; for a free disk, what one may want to know. In the order in which
 	// they are checked: configuration, use, contents, group.
 	Reasons []string
@@ -63,6 +65,7 @@ func (s Survey) assess(d Inspected, groups []Group) Verdict {
 		}
 	}
 	if len(v.Reasons) > 0 {
+		v.Unnamed = c.isAlone(v.Reasons)
 		return v
 	}
 	v.State = Free

@@ -113,6 +113,20 @@ func TestOneDiskAndItsReason(t *testing.T) {
 	}
 }
 
+func TestADiskIsUnnamedWhenTheConfigurationAloneIsInItsWay(t *testing.T) {
+	named := pools(t, "- {name: p, devices: {paths: [/dev/sd?], exclude: [/dev/sdx]}}\n")
+	for want, disks := range map[bool][]Inspected{
+		true:  {a("/dev/vda")},
+		false: {a("/dev/sda"), a("/dev/sdx"), a("/dev/vda", pv("u")), a("/dev/vda", func(d *Inspected) { d.ReadOnly = true })},
+	} {
+		for _, d := range disks {
+			if got := Assess(Survey{Disks: []Inspected{d}, Pools: named})[0]; got.Unnamed != want {
+				t.Errorf("%s: %+v; want unnamed %v", d.Path, got, want)
+			}
+		}
+	}
+}
+
 func TestWhatAnInterruptedCommandLeftIsTakenLikeABlankDisk(t *testing.T) {
 	named := pools(t, "- {name: p, devices: {paths: [/dev/sd?]}}\n")
 	unfinished := func(d *Inspected) { d.Unfinished = true }

@@ -67,6 +67,9 @@ type choice struct {
 	reasons []string // why none takes it
 }
 
+// isAlone says whether no pool names the disk and nothing else is among the reasons.
+func (c choice) isAlone(all []string) bool { return c.pool == "" && len(all) == len(c.reasons) }
+
 // choose decides in the order of the configuration.
 func choose(pools []config.Pool, labels map[string]string, d Disk) choice {
 	var c choice

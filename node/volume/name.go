@@ -15,6 +15,14 @@ const (
 	hashedPrefix = "h-"
 )
 
+// provisioned are the names that external-provisioner gives (--volume-name-prefix), and those that SnapshotLV makes of
+// external-snapshotter's.
+var provisioned = regexp.MustCompile(`^(pvc|snap)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// Provisioned says whether a volume was made for a claim, or a snapshot for a VolumeSnapshot: those of other names are somebody's who
+// made them without Kubernetes.
+func Provisioned(lv string) bool { return provisioned.MatchString(lv) }
+
 // reserved matches what lvm(8), "Valid names", keeps for itself: two prefixes, and infixes of hidden volumes.
 var reserved = regexp.MustCompile(`^(snapshot|pvmove)|_(cdata|cmeta|corig|cpool|cvol|iorig|mimage|mlog|pmspare|rimage|rmeta|tdata|tmeta|vdata|vorigin|imeta|wcorig)`)
 
