@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ func (h *handler) serve(verb string, answer func(*http.Request, request) any) ht
 			h.log.WarnContext(r.Context(), "a request was refused", "verb", verb, "code", code, "from", r.RemoteAddr, "error", err)
 		} else {
 			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 			_, _ = w.Write(body.Bytes()) // if it fails, whoever asked has gone
 		}
 		h.metrics.answered(verb, code, time.Since(begun))
