@@ -15,7 +15,7 @@ LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages with tests that want real LVM, file systems or block devices, those that take longest first: guests run side by
 # side, one for each processor, and the last ones to end should be short.
 LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
-REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
+REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks bench lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
 # They make the other people's disks that tests refuse to touch, and kill LVM in the middle of its work.
 IMAGES := --package=strace --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk
@@ -83,7 +83,7 @@ bench: programs ## figures: processes per call, cost by the number of volumes, p
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cluster cmd controller lvm node published scheduler-extender test | sed 's|/[^/]*:func | |' | sort | while read -r folder target; do \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' bench cluster cmd controller lvm node published scheduler-extender test | sed 's|/[^/]*:func | |' | sort | while read -r folder target; do \
 		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
 
 .PHONY: testdata
