@@ -44,7 +44,7 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet -race ./...
 	go test -race -vet=off ./test/guest ./...
-	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: chart
 chart: tools ## tests of the Helm chart and the manifests; the first time it builds Helm, which takes minutes

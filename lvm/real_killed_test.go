@@ -41,11 +41,11 @@ var interruptions = []struct {
 	{"clone", removeNew, func(l *lvm.LVM, _ lvm.VolumeGroup) error {
 		return l.CreateSnapshot(lvm.CreateSnapshot{VG: vg, Origin: "a", Name: "new", Pool: "pool", Writable: true})
 	}, false},
-	{"remove", makeDoomed, func(l *lvm.LVM, _ lvm.VolumeGroup) error { return l.Remove(vg, "doomed") }, false},
+	{"remove", makeDoomed, func(l *lvm.LVM, _ lvm.VolumeGroup) error { return l.Remove(vg, "doomed") }, true},
 	{"extend pool", asItIs, func(l *lvm.LVM, g lvm.VolumeGroup) error {
 		pool, _ := g.LV("pool")
 		return l.ExtendPool(lvm.ExtendPool{VG: vg, Name: "pool", Size: pool.Size + 4*lvm.MiB, MetadataSize: pool.MetadataSize + 4*lvm.MiB})
-	}, false},
+	}, true},
 	{"extend", asItIs, grow("a"), true},
 	{"extend inactive", func(l *lvm.LVM, _ lvm.VolumeGroup) error { return l.Deactivate(vg, "a") }, grow("a"), true},
 	{"extend thick", asItIs, grow("thick"), true},

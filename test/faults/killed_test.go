@@ -46,6 +46,9 @@ func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 		{"mkfs has begun", func() bool { return runs("mkfs.ext4") }},
 		{"mkfs has written", func() bool { return holdsExt4(device) }},
 	}
+	if os.Getenv(longEnv) == "" {
+		moments = moments[2:] // Fault1 has the agent killed in LVM's
+	}
 	interrupted := 0
 	for _, m := range moments {
 		agent := nodetest.Start(t, o)

@@ -31,8 +31,12 @@ var seeds = []uint64{1}
 // Random operations, each of which the agent, and with it LVM, may be killed in, are what a model of a few lines says.
 func TestRandomSequencesAreWhatTheModelSays(t *testing.T) {
 	span, _ := time.ParseDuration(os.Getenv(randomEnv))
+	steps := 8
+	if os.Getenv(longEnv) != "" {
+		steps = 20
+	}
 	for _, seed := range seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { sequence(t, seed, 15) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { sequence(t, seed, steps) })
 	}
 	for until := time.Now().Add(span); time.Now().Before(until) && !t.Failed(); {
 		seed := rand.Uint64()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -33,7 +34,7 @@ func TestNothingStaysBehindASignal(t *testing.T) {
 			temporary := t.TempDir()
 			command, stdout := startGuest(t, temporary, "--disks=2x1G", "--", "sh", "-c", "echo up; sleep 1000")
 			if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "up\n" {
-				t.Fatalf("the guest said %q, %v; want up", line, err)
+				t.Fatalf("the guest said %q, %v (%v); want up; on stderr: %s", line, err, command.Wait(), command.Stderr)
 			}
 			if err := command.Process.Signal(signal); err != nil {
 				t.Fatal(err)
@@ -55,6 +56,7 @@ func startGuest(t *testing.T, temporary string, args ...string) (*exec.Cmd, io.R
 	t.Helper()
 	command := exec.Command(program, args...)
 	command.Env = append(os.Environ(), "TMPDIR="+temporary)
+	command.Stderr = &bytes.Buffer{}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
