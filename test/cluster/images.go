@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // built are the programs of this module, made once for each version in go.mod; see there.
@@ -102,10 +103,23 @@ func (c *cluster) installPackages(ctx context.Context) error {
 	return aptGet(ctx, install...)
 }
 
+// aptGet lets apt-get finish, whatever ends this program: killed on the way it leaves packages half installed. It prints into
+// a file, as a pipe would break.
 func aptGet(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	printed, err := os.CreateTemp("", "apt-get-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(printed.Name()); _ = printed.Close() }()
+	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	cmd.Stdout, cmd.Stderr = printed, printed
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Run(); err != nil {
+		out, _ := os.ReadFile(printed.Name())
 		return fmt.Errorf("apt-get %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil

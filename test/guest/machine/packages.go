@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -70,12 +71,24 @@ func installPackages(ctx context.Context, names []string) error {
 	return aptGet(ctx, install...)
 }
 
-// aptGet runs apt-get(8) without questions. It waits for another one to let go of dpkg's lock.
+// aptGet runs apt-get(8) without questions. It waits for another one to let go of dpkg's lock. What has begun is let finish,
+// whatever ends this program: killed on the way it leaves packages half installed, and dpkg refuses every later one.
+// Therefore it is in a process group of its own, which Ctrl-C does not reach, and prints into a file, not into a pipe that breaks.
 func aptGet(ctx context.Context, args ...string) error {
-	command := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	printed, err := openNameless("apt-get-*")
+	if err != nil {
+		return err
+	}
+	defer printed.Close()
+	command := exec.Command("apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	if output, err := command.CombinedOutput(); err != nil {
+	command.Stdout, command.Stderr = printed, printed
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Run(); err != nil {
+		output, _ := io.ReadAll(io.NewSectionReader(printed, 0, 1<<20))
 		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	return nil
