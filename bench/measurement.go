@@ -37,6 +37,11 @@ type Measurement struct {
 	CPU     CPU           `json:"cpu"`           // of the engine
 	All     lvm.Bytes     `json:"all,omitempty"` // bytes moved with the warm-up's, to hold against the kernel's counters
 
+	// Busy is the part of all processors' time that something ran, 0 to 1, and Unchecked that no counters of the kernel were there to
+	// hold All against.
+	Busy      float64 `json:"busy,omitempty"`
+	Unchecked bool    `json:"unchecked,omitempty"`
+
 	// Series is the bytes moved in each second of the measured part, the last one perhaps shorter than a second.
 	Series []Second `json:"series,omitempty"`
 }

@@ -47,6 +47,8 @@ type Stage struct {
 	// Baseline is the name of the stage that this one's cost is a ratio of; "" for the first.
 	Baseline string      `json:"baseline,omitempty"`
 	Jobs     []JobResult `json:"jobs"`
+	// Skipped says why jobs that write are not among them, for people.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 // JobResult is all repetitions of one job in one stage.
@@ -67,5 +69,6 @@ const (
 	Partial      Label = "partial"       // interrupted, or an engine failed
 	CPUSaturated Label = "cpu saturated" // the processors were busy, so they were measured and not the disk
 	Throttled    Label = "throttled"     // throughput fell during the run, as a hot or throttled disk's does
-	Cached       Label = "page cache"    // the job writes through the page cache on purpose, or the device is a file
+	Cached       Label = "page cache"    // the job writes through the page cache on purpose
+	Unchecked    Label = "unchecked"     // the kernel counts nothing for the place, so that nobody checked what really moved
 )
