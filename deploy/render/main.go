@@ -1,5 +1,6 @@
 // Command render makes deploy/manifests from the Helm chart in deploy/helm/loam, for those who install with kubectl alone.
-// The chart is the source; a test says whether both agree. Run it as `make manifests`.
+// The chart is the source; a test says whether both agree. It also makes the reference of the metrics from the code. Run it as
+// `make manifests`.
 //
 // It renders with a Helm that is built from its Go module, at one version, into .cache: neither go.mod nor the machine needs
 // one. Nothing here talks to a cluster. With -helm-only it builds Helm and renders nothing.
@@ -55,6 +56,9 @@ func run(ctx context.Context, helmOnly bool) error {
 	}
 	if helmOnly {
 		return nil
+	}
+	if err := os.WriteFile(filepath.Join(root, "docs", "reference", "metrics.md"), []byte(metricsReference()), 0o644); err != nil {
+		return err
 	}
 	for _, m := range manifests {
 		text, err := h.render(ctx, m)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/procfs/blockdevice"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
@@ -30,21 +31,20 @@ type Condition struct {
 	Since      time.Time
 }
 
-// metric is one that is collected at each scrape.
-type metric struct {
-	desc   *prometheus.Desc
-	kind   prometheus.ValueType
-	name   string
-	help   string
-	labels []string
+// told is a metric that is told at each scrape.
+type told struct {
+	metric.Metric
+	desc *prometheus.Desc
 }
 
-func gauge(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, name, help, labels}
+func gauge(name, help string, labels ...string) told {
+	m := metric.Metric{Name: name, Kind: metric.Gauge, Help: help, Labels: labels}
+	return told{m, m.Desc()}
 }
 
-func counter(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue, name, help, labels}
+func counter(name, help string, labels ...string) told {
+	m := metric.Metric{Name: name, Kind: metric.Counter, Help: help, Labels: labels}
+	return told{m, m.Desc()}
 }
 
 // The metrics of pools.
@@ -88,7 +88,7 @@ var (
 )
 
 // collected are all of them, in the order in which they are documented.
-var collected = []metric{
+var collected = []told{
 	observed, poolInfo, poolReady, poolSize, poolUsed, poolPromised, poolAvailable, poolLargest, poolOver, poolMeta, poolMetaUsed, poolHealth,
 	poolVolumes, poolSuspended, poolCondition, conditionSince, poolHeals, groupSize, groupFree, groupDevices, groupMeta, groupMetaFree, groupChanges,
 	volumeSize, volumeMapped, volumeActive, volumeReads, volumeReadBytes, volumeReadTime, volumeWrites, volumeWritten, volumeWriteTime,
@@ -133,8 +133,8 @@ type scrape struct {
 	to chan<- prometheus.Metric
 }
 
-func (s scrape) tell(m metric, value float64, labels ...string) {
-	s.to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+func (s scrape) tell(m told, value float64, labels ...string) {
+	s.to <- m.Sample(m.desc, value, labels...)
 }
 
 func truth(b bool) float64 {
