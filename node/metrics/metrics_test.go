@@ -53,10 +53,12 @@ func sourceOf(t testing.TB, volumes int) Source {
 			}
 			return ""
 		},
-		Conditions: func() []Condition { return []Condition{{"fast", "DeviceSilent", at}} },
-		Healed:     func(string) int { return 3 },
-		Numbers:    func() (lvm.Numbers, error) { return nil, errors.New("no device-mapper") },
-		Disks:      func() ([]blockdevice.Diskstats, error) { return nil, nil },
+		Conditions:  func() []Condition { return []Condition{{"fast", "DeviceSilent", at}} },
+		Healed:      func(string) int { return 3 },
+		Numbers:     func() (lvm.Numbers, error) { return nil, errors.New("no device-mapper") },
+		Disks:       func() ([]blockdevice.Diskstats, error) { return nil, nil },
+		FileSystems: func(func(major, minor uint32) bool) ([]FileSystem, error) { return nil, nil },
+		Pressure:    func() (Pressure, error) { return Pressure{Waiting: 3 * time.Second, Stalled: time.Second}, nil },
 	}
 }
 
