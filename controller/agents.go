@@ -68,6 +68,19 @@ func (a *Agents) nodes() []string {
 	return slices.Sorted(slices.Values(a.pods.GetIndexer().ListIndexFuncValues(byNode)))
 }
 
+// count is on how many nodes an agent can be reached, and on how many it cannot though it has a pod there.
+func (a *Agents) count() (ready, away int) {
+	for _, node := range a.nodes() {
+		pods, err := a.on(node)
+		if chosen, _ := choosePod(pods); err == nil && chosen != nil {
+			ready++
+		} else {
+			away++
+		}
+	}
+	return ready, away
+}
+
 // goneError says that a node has left the cluster, and its volumes with it.
 type goneError struct{ node string }
 

@@ -25,6 +25,8 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/loam-storage/loam/controller/certificates"
+	"github.com/loam-storage/loam/controller/metrics"
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/mtls"
 )
 
@@ -36,7 +38,7 @@ type Options struct {
 	Socket        string                           // path of the unix socket for the sidecars
 	AgentPort     int                              // TCP port of CSI in the agents' pods
 	Credentials   credentials.TransportCredentials // toward the agents; nil for mTLS with certificates that it keeps itself
-	HealthAddress string                           // of /healthz and /readyz, plain HTTP; "" for none
+	HealthAddress string                           // of /healthz, /readyz and /metrics, plain HTTP; "" for none
 	Version       string
 	Log           *slog.Logger
 }
@@ -60,20 +62,23 @@ func Run(ctx context.Context, o Options) error {
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: o.Client.CoreV1().Events("")})
 	defer broadcaster.Shutdown()
 	router := &Router{
-		agents: agents, client: o.Client, namespace: o.Namespace, version: o.Version, log: o.Log,
+		agents: agents, client: o.Client, namespace: o.Namespace, version: o.Version, log: o.Log, metrics: metrics.New(agents.count, o.Version),
 		events: broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "loam-controller"}),
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	var serving atomic.Bool
 	if o.HealthAddress != "" {
-		if err := serveHealth(ctx, group, o.HealthAddress, &serving); err != nil {
+		if err := serveHealth(ctx, group, o.HealthAddress, healthHandler(&serving, router.metrics.Handler())); err != nil {
 			return err
 		}
 	}
 	group.Go(func() error { keepCertificates(ctx); return nil })
 	group.Go(func() error { return newAdviser(o.Client, o.Namespace, o.Log).run(ctx) })
 	for _, lost := range []lost{lostVolumes(router, o.Client), lostSnapshots(router, o.Dynamic)} {
-		group.Go(func() error { (&orphans{client: o.Client, log: o.Log, lost: lost}).run(ctx); return nil })
+		group.Go(func() error {
+			(&orphans{client: o.Client, log: o.Log, lost: lost, observe: router.metrics.Orphans}).run(ctx)
+			return nil
+		})
 	}
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // calls at work need their connections
 	group.Go(func() error { agents.run(watch); return nil })
@@ -141,13 +146,13 @@ func listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// serveHealth serves /healthz, which answers as long as the process does, and /readyz, in the group until the context ends.
-func serveHealth(ctx context.Context, group *errgroup.Group, address string, serving *atomic.Bool) error {
+// serveHealth serves in the group until the context ends.
+func serveHealth(ctx context.Context, group *errgroup.Group, address string, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("health address: %w", err)
 	}
-	server := &http.Server{Handler: healthHandler(serving), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -161,8 +166,10 @@ func serveHealth(ctx context.Context, group *errgroup.Group, address string, ser
 	return nil
 }
 
-func healthHandler(serving *atomic.Bool) http.Handler {
+// healthHandler serves /healthz, which answers as long as the process does, /readyz and /metrics.
+func healthHandler(serving *atomic.Bool, figures http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET "+metric.Path, figures)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !serving.Load() {

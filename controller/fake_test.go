@@ -215,6 +215,7 @@ type bed struct {
 	csi.ControllerClient
 	identity csi.IdentityClient
 	port     int
+	health   string // host:port
 	log      *lockedBuffer
 }
 
@@ -226,7 +227,12 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	defer probe.Close()
-	b := &bed{t: t, client: fake.NewClientset(), port: probe.Addr().(*net.TCPAddr).Port, log: &lockedBuffer{}}
+	health, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bed{t: t, client: fake.NewClientset(), port: probe.Addr().(*net.TCPAddr).Port, health: health.Addr().String(), log: &lockedBuffer{}}
+	health.Close()
 	b.run()
 	return b
 }
@@ -238,7 +244,7 @@ func (b *bed) run() {
 	socket := b.t.TempDir() + "/csi.sock"
 	go func() {
 		ended <- Run(ctx, Options{
-			Client: b.client, Namespace: testNamespace, Socket: socket, AgentPort: b.port, Version: "test",
+			Client: b.client, Namespace: testNamespace, Socket: socket, AgentPort: b.port, Version: "test", HealthAddress: b.health,
 			Credentials: insecure.NewCredentials(), Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		})
 	}()

@@ -17,6 +17,7 @@ import (
 func (r *Router) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	started, method, node := time.Now(), path.Base(info.FullMethod), new(string)
 	answer, err := r.guard(context.WithValue(ctx, nodeKey{}, node), method, req, handle)
+	r.metrics.Call(method, status.Code(err), time.Since(started))
 	r.logCall(ctx, call{method: method, subject: subjectOf(req), node: *node, started: started}, err)
 	return answer, err
 }

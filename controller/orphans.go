@@ -41,11 +41,13 @@ type orphans struct {
 	client kubernetes.Interface
 	log    *slog.Logger
 	lost
-	since map[string]time.Time // when one was first seen that nothing names, by ID
+	since   map[string]time.Time // when one was first seen that nothing names, by ID
+	observe func(kind string, n int, at time.Time)
 }
 
 // lost is one kind of orphans.
 type lost struct {
+	what   string // they are, for metrics
 	reason string // of the event
 	kind   string // of the objects that name them
 	advice string
@@ -55,7 +57,7 @@ type lost struct {
 
 func lostVolumes(r *Router, client kubernetes.Interface) lost {
 	return lost{
-		reason: "OrphanedVolumes", kind: "PersistentVolume",
+		what: "volume", reason: "OrphanedVolumes", kind: "PersistentVolume",
 		advice: "`loam volume list` on the node says whose they were; `loam volume delete` gives their space back",
 		ids:    r.provisionedVolumes,
 		named:  func(ctx context.Context) (map[string]bool, error) { return handles(ctx, client) },
@@ -64,7 +66,7 @@ func lostVolumes(r *Router, client kubernetes.Interface) lost {
 
 func lostSnapshots(r *Router, client dynamic.Interface) lost {
 	return lost{
-		reason: "OrphanedSnapshots", kind: "VolumeSnapshotContent",
+		what: "snapshot", reason: "OrphanedSnapshots", kind: "VolumeSnapshotContent",
 		advice: "`loam volume list --snapshots` on the node shows them; `loam volume delete` gives their space back",
 		ids:    r.provisionedSnapshots,
 		named:  func(ctx context.Context) (map[string]bool, error) { return snapshotHandles(ctx, client) },
@@ -92,6 +94,7 @@ func (o *orphans) look(ctx context.Context, now time.Time) error {
 	ids := o.ids(ctx)
 	if len(ids) == 0 {
 		o.since = nil
+		o.observe(o.what, 0, now)
 		return nil
 	}
 	named, err := o.named(ctx)
@@ -99,7 +102,12 @@ func (o *orphans) look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	o.since = unnamed(ids, named, o.since, now)
-	for node, ids := range overdue(o.since, now) {
+	late, n := overdue(o.since, now), 0
+	for _, ids := range late {
+		n += len(ids)
+	}
+	o.observe(o.what, n, now)
+	for node, ids := range late {
 		if err := o.tell(ctx, node, ids, now); err != nil {
 			return err
 		}

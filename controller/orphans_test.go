@@ -19,6 +19,7 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/loam-storage/loam/controller/metrics"
 	"github.com/loam-storage/loam/lvm"
 )
 
@@ -36,7 +37,8 @@ func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 	if _, err := client.CoreV1().PersistentVolumes().Create(ctx, pv, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	o := &orphans{client: client, lost: lostVolumes(nil, client)}
+	counted := -1
+	o := &orphans{client: client, lost: lostVolumes(nil, client), observe: func(_ string, n int, _ time.Time) { counted = n }}
 	o.ids = func(context.Context) []string { return volumes }
 	told := func() (all []string) {
 		events, err := client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
@@ -53,8 +55,8 @@ func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 	}
 	start := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
 	for _, after := range []time.Duration{0, time.Minute} {
-		if err := o.look(ctx, start.Add(after)); err != nil || len(told()) > 0 {
-			t.Errorf("after %v: %v, told %q: a PersistentVolume may still come", after, err, told())
+		if err := o.look(ctx, start.Add(after)); err != nil || len(told()) > 0 || counted != 0 {
+			t.Errorf("after %v: %v, told %q, counted %d: a PersistentVolume may still come", after, err, told(), counted)
 		}
 	}
 	volumes = volumes[:2] // the third is deleted after all
@@ -62,8 +64,8 @@ func TestVolumesThatNobodyNamesAreTold(t *testing.T) {
 		if err := o.look(ctx, start.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"n1: no PersistentVolume names n1/" + claimed(2)}; !slices.Equal(told(), want) {
-			t.Errorf("told %q, want %q", told(), want)
+		if want := []string{"n1: no PersistentVolume names n1/" + claimed(2)}; !slices.Equal(told(), want) || counted != 1 {
+			t.Errorf("told %q, want %q; counted %d", told(), want, counted)
 		}
 	}
 }
@@ -84,7 +86,7 @@ func TestSnapshotsThatNobodyNamesAreTold(t *testing.T) {
 		map[schema.GroupVersionResource]string{snapshotContents: "VolumeSnapshotContentList"},
 		content("made", []string{"status", "snapshotHandle"}, snapshots[0]), content("found", []string{"spec", "source", "snapshotHandle"}, snapshots[1]))
 	client, ctx, start := fake.NewClientset(), context.Background(), time.Now()
-	o := &orphans{client: client, lost: lostSnapshots(nil, custom)}
+	o := &orphans{client: client, lost: lostSnapshots(nil, custom), observe: func(string, int, time.Time) {}}
 	o.ids = func(context.Context) []string { return snapshots }
 	for _, at := range []time.Time{start, start.Add(time.Hour)} {
 		if err := o.look(ctx, at); err != nil {
@@ -137,7 +139,7 @@ func TestProvisionersVolumesOfAgentsThatAnswerAreAsked(t *testing.T) {
 	defer running.Wait()
 	defer stop()
 	b.until("all agents known", func() bool { return len(agents.nodes()) == 3 })
-	r := &Router{agents: agents}
+	r := &Router{agents: agents, metrics: metrics.New(agents.count, "")}
 	if got, want := r.provisionedVolumes(ctx), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n3/" + claimed(3)}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/loam-storage/loam/controller/metrics"
 )
 
 // parallel bounds how many agents are asked at a time on behalf of one call.
@@ -27,6 +29,7 @@ type Router struct {
 	events    record.EventRecorder
 	namespace string // the install's, which is told what no PersistentVolume can be told
 	version   string
+	metrics   *metrics.Metrics
 	log       *slog.Logger
 }
 
@@ -42,6 +45,27 @@ type method[Request, Answer any] func(csi.ControllerClient, context.Context, Req
 // ask forwards a call to a node's agent and returns what that answers: code, message and details are the agent's own. The
 // error is a goneError if the node has left the cluster.
 func ask[Request, Answer any](ctx context.Context, r *Router, node string, call method[Request, Answer], req Request) (Answer, error) {
+	answer, err := reach(ctx, r, node, call, req)
+	r.metrics.Asked(outcomeOf(err))
+	return answer, err
+}
+
+func outcomeOf(err error) metrics.Outcome {
+	if _, gone := errors.AsType[goneError](err); gone {
+		return metrics.Gone
+	}
+	switch status.Code(err) {
+	case codes.OK:
+		return metrics.Answered
+	case codes.Unavailable:
+		return metrics.Unavailable
+	case codes.Canceled, codes.DeadlineExceeded:
+		return metrics.Abandoned
+	}
+	return metrics.Refused
+}
+
+func reach[Request, Answer any](ctx context.Context, r *Router, node string, call method[Request, Answer], req Request) (Answer, error) {
 	var none Answer
 	client, err := r.agents.agent(ctx, node)
 	if err != nil {

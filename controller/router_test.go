@@ -423,7 +423,7 @@ func TestPanicIsOneCallsError(t *testing.T) {
 
 func TestReadyOnceServing(t *testing.T) {
 	var serving atomic.Bool
-	handler := healthHandler(&serving)
+	handler := healthHandler(&serving, http.NotFoundHandler())
 	get := func(path string) int {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

@@ -39,7 +39,7 @@ type LVM struct {
 
 	running sync.WaitGroup // reports whose callers may have left
 	reader  reader         // of the one report that is made at a time
-	asked   questions
+	asked   Questions
 
 	configuring sync.Mutex // guards the writing of lvm.conf, and
 	configured  bool       // whether it is written

@@ -22,13 +22,13 @@ const attempts = 5
 // reader reads reports. It is for one goroutine. Of devices that do not answer it reports what they said last, and that they
 // are silent.
 type reader struct {
-	asked  *questions
+	asked  *Questions
 	disks  map[string]disk        // by path
 	groups map[string]VolumeGroup // as last read, by name
 	hung   map[string]bool        // groups with devices that do not answer, by name
 }
 
-func newReader(asked *questions) reader {
+func newReader(asked *Questions) reader {
 	return reader{asked: asked, disks: map[string]disk{}, groups: map[string]VolumeGroup{}, hung: map[string]bool{}}
 }
 
@@ -159,7 +159,7 @@ func (r *reader) readAll(devices []string) ([]disk, error) {
 	answers := make([]func(time.Time) (disk, error), len(devices))
 	for i, path := range devices {
 		before := r.disks[path]
-		answers[i] = pose(r.asked, path, func() (disk, error) { return readDisk(path, before) })
+		answers[i] = Pose(r.asked, path, func() (disk, error) { return readDisk(path, before) })
 	}
 	disks, hung := make([]disk, len(devices)), map[string]bool{}
 	for i, path := range devices {

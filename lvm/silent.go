@@ -12,20 +12,20 @@ import (
 // patience is how long an answer is waited for. A disk that is only busy is quicker.
 const patience = 5 * time.Second
 
-// questions are those that wait for an answer. The zero value is ready; it is safe for concurrent use.
-type questions struct {
+// Questions are those that wait for an answer, also of others who ask what may hang. The zero value is ready; it is safe for concurrent use.
+type Questions struct {
 	mu     sync.Mutex
 	silent map[string]int // what was asked in vain, and how often
 }
 
-func (q *questions) isSilent(about string) bool {
+func (q *Questions) isSilent(about string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.silent[about] > 0
 }
 
-// pose asks, and returns a function that waits for the answer. Errors: ErrSilent.
-func pose[T any](q *questions, about string, ask func() (T, error)) (answer func(until time.Time) (T, error)) {
+// Pose asks, and returns a function that waits for the answer. Errors: ErrSilent.
+func Pose[T any](q *Questions, about string, ask func() (T, error)) (answer func(until time.Time) (T, error)) {
 	type reply struct {
 		value T
 		err   error
@@ -55,6 +55,11 @@ func pose[T any](q *questions, about string, ask func() (T, error)) (answer func
 			return r.value, r.err
 		case <-timer.C:
 		}
+		select { // it may be there already: who waits for several begins late with the last ones
+		case r := <-replies:
+			return r.value, r.err
+		default:
+		}
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if !ended {
@@ -68,7 +73,7 @@ func pose[T any](q *questions, about string, ask func() (T, error)) (answer func
 	}
 }
 
-// ask is pose, and waits as long as patience lasts.
-func ask[T any](q *questions, about string, question func() (T, error)) (T, error) {
-	return pose(q, about, question)(time.Now().Add(patience))
+// ask is Pose, and waits as long as patience lasts.
+func ask[T any](q *Questions, about string, question func() (T, error)) (T, error) {
+	return Pose(q, about, question)(time.Now().Add(patience))
 }

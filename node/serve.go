@@ -13,12 +13,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/mtls"
 	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/health"
-	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/registration"
 	"github.com/loam-storage/loam/node/socket"
 )
@@ -113,7 +113,7 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.monitor, a.up.Load}))
 	watched := http.NewServeMux()
 	watched.Handle("/", health.Handler(checks))
-	watched.Handle("GET "+metrics.Path, a.metrics.Handler())
+	watched.Handle("GET "+metric.Path, a.metrics.Handler())
 	stopHealth := serveHTTP(group, l.health, watched)
 	group.Go(func() error {
 		<-ctx.Done()

@@ -38,7 +38,7 @@ any time.`,
 	f.StringVar(&o.kubeconfig, "kubeconfig", a.env("KUBECONFIG", ""), "`FILE` that says how to reach Kubernetes ($KUBECONFIG) (default: as the pod it runs in)")
 	f.StringVar(&o.router.Namespace, "namespace", a.env("POD_NAMESPACE", "loam-system"), "`NAMESPACE` of the agents' pods ($POD_NAMESPACE)")
 	f.IntVar(&o.router.AgentPort, "agent-port", 9750, "TCP `PORT` on which agents serve CSI")
-	f.StringVar(&o.router.HealthAddress, "health-address", ":9752", "TCP `ADDRESS` of /healthz and /readyz; empty for none")
+	f.StringVar(&o.router.HealthAddress, "health-address", ":9752", "TCP `ADDRESS` of /healthz, /readyz and /metrics; empty for none")
 	f.Var(&o.log.logFormat, "log-format", "how to write the log")
 	f.Var(&o.log.logLevel, "log-level", "what to write of it")
 	for name, c := range map[string]*choice{"log-format": &o.log.logFormat, "log-level": &o.log.logLevel} {

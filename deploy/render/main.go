@@ -1,5 +1,7 @@
 // Command render makes deploy/manifests from the Helm chart in deploy/helm/loam, for those who install with kubectl alone.
-// The chart is the source; a test says whether both agree. Run it as `make manifests`.
+// The chart is the source; a test says whether both agree. It also makes the reference of the metrics from the code, and the
+// dashboard from panels.go. Run it as
+// `make manifests`.
 //
 // It renders with a Helm that is built from its Go module, at one version, into .cache: neither go.mod nor the machine needs
 // one. Nothing here talks to a cluster. With -helm-only it builds Helm and renders nothing.
@@ -56,6 +58,9 @@ func run(ctx context.Context, helmOnly bool) error {
 	if helmOnly {
 		return nil
 	}
+	if err := renderMonitoring(root); err != nil {
+		return err
+	}
 	for _, m := range manifests {
 		text, err := h.render(ctx, m)
 		if err != nil {
@@ -82,4 +87,16 @@ func findRoot() (string, error) {
 			return "", fmt.Errorf("no go.mod here or above: run this within Loam's repository")
 		}
 	}
+}
+
+// renderMonitoring writes what does not come from the chart: the reference of the metrics, and the dashboard, which is the chart's.
+func renderMonitoring(root string) error {
+	if err := os.WriteFile(filepath.Join(root, "docs", "reference", "metrics.md"), []byte(metricsReference()), 0o644); err != nil {
+		return err
+	}
+	text, err := dashboard()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(root, "deploy", "helm", "loam", "dashboard.json"), text, 0o644)
 }

@@ -1,13 +1,14 @@
 package metrics
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/procfs/blockdevice"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/pool"
 	"github.com/loam-storage/loam/node/volume"
@@ -22,6 +23,29 @@ type Source struct {
 	Healed     func(volumeGroup string) int // how often something was mended in it
 	Numbers    func() (lvm.Numbers, error)
 	Disks      func() ([]blockdevice.Diskstats, error) // the kernel's counters
+	// FileSystems are those that are mounted of the devices that it is told to ask; the ones that do not answer are left out.
+	FileSystems func(ours func(major, minor uint32) bool) ([]FileSystem, error)
+	Pressure    func() (Pressure, error) // of the node
+}
+
+// FileSystem is one that is mounted.
+type FileSystem struct {
+	Major, Minor          uint32
+	Size, Available, Used lvm.Bytes
+	Files, FilesFree      int64 // inodes
+	Pods                  []Pod // that have it mounted
+}
+
+// Pod is one that uses a volume, and for how long it waited for any of its volumes.
+type Pod struct {
+	UID      string
+	Pressure Pressure
+}
+
+// Pressure is for how long somebody waited for IO (kernel, Documentation/accounting/psi.rst).
+type Pressure struct {
+	Waiting time.Duration // at least one task
+	Stalled time.Duration // all tasks at once
 }
 
 // Condition is something about a pool that a person should know.
@@ -30,21 +54,20 @@ type Condition struct {
 	Since      time.Time
 }
 
-// metric is one that is collected at each scrape.
-type metric struct {
-	desc   *prometheus.Desc
-	kind   prometheus.ValueType
-	name   string
-	help   string
-	labels []string
+// told is a metric that is told at each scrape.
+type told struct {
+	metric.Metric
+	desc *prometheus.Desc
 }
 
-func gauge(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, name, help, labels}
+func gauge(name, help string, labels ...string) told {
+	m := metric.Metric{Name: name, Kind: metric.Gauge, Help: help, Labels: labels}
+	return told{m, m.Desc()}
 }
 
-func counter(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue, name, help, labels}
+func counter(name, help string, labels ...string) told {
+	m := metric.Metric{Name: name, Kind: metric.Counter, Help: help, Labels: labels}
+	return told{m, m.Desc()}
 }
 
 // The metrics of pools.
@@ -73,6 +96,7 @@ var (
 	groupMeta       = gauge("loam_volume_group_metadata_size_bytes", "Size of the smallest metadata area.", "pool", "volume_group")
 	groupMetaFree   = gauge("loam_volume_group_metadata_free_bytes", "How much of the fullest metadata area is free.", "pool", "volume_group")
 	groupChanges    = counter("loam_volume_group_changes_total", "Changes of the group's metadata since it was made (seqno).", "pool", "volume_group")
+	podLabels       = append(slices.Clone(volumeLabels), "pod_uid")
 	volumeLabels    = []string{"pool", "volume", "namespace", "persistentvolumeclaim"}
 	volumeSize      = gauge("loam_volume_size_bytes", "Size of a volume.", volumeLabels...)
 	volumeMapped    = gauge("loam_volume_mapped_bytes", "What a thin volume has allocated in its pool.", volumeLabels...)
@@ -84,15 +108,24 @@ var (
 	volumeWritten   = counter("loam_volume_written_bytes_total", "Bytes written to the volume's device.", volumeLabels...)
 	volumeWriteTime = counter("loam_volume_write_time_seconds_total", "Time that writes took, added up.", volumeLabels...)
 	volumeInFlight  = gauge("loam_volume_io_in_flight", "Requests that the volume's device has not completed.", volumeLabels...)
+	volumeFSSize    = gauge("loam_volume_filesystem_size_bytes", "Size of the volume's file system where it is mounted, without what it needs for itself.", volumeLabels...)
+	volumeFSUsed    = gauge("loam_volume_filesystem_used_bytes", "How much of the mounted file system is in use.", volumeLabels...)
+	volumeFSFree    = gauge("loam_volume_filesystem_available_bytes", "How much of the mounted file system others than root can still write.", volumeLabels...)
+	volumeFiles     = gauge("loam_volume_filesystem_inodes", "Files and folders that the mounted file system can have.", volumeLabels...)
+	volumeFilesFree = gauge("loam_volume_filesystem_inodes_free", "Files and folders that the mounted file system can still have.", volumeLabels...)
+	podWaiting      = counter("loam_volume_pod_io_waiting_seconds_total", "For how long at least one task of a pod that has the volume mounted waited for IO, of any of its volumes (io.pressure, some).", podLabels...)
+	podStalled      = counter("loam_volume_pod_io_stalled_seconds_total", "For how long all tasks of a pod that has the volume mounted waited for IO at once (io.pressure, full).", podLabels...)
+	nodeWaiting     = counter("loam_node_io_waiting_seconds_total", "For how long at least one task of the node waited for IO (/proc/pressure/io, some).")
+	nodeStalled     = counter("loam_node_io_stalled_seconds_total", "For how long all tasks of the node waited for IO at once (/proc/pressure/io, full).")
 	volumeBusy      = counter("loam_volume_io_time_seconds_total", "Time during which the volume's device had requests.", volumeLabels...)
 )
 
 // collected are all of them, in the order in which they are documented.
-var collected = []metric{
+var collected = []told{
 	observed, poolInfo, poolReady, poolSize, poolUsed, poolPromised, poolAvailable, poolLargest, poolOver, poolMeta, poolMetaUsed, poolHealth,
 	poolVolumes, poolSuspended, poolCondition, conditionSince, poolHeals, groupSize, groupFree, groupDevices, groupMeta, groupMetaFree, groupChanges,
 	volumeSize, volumeMapped, volumeActive, volumeReads, volumeReadBytes, volumeReadTime, volumeWrites, volumeWritten, volumeWriteTime,
-	volumeInFlight, volumeBusy,
+	volumeInFlight, volumeBusy, volumeFSSize, volumeFSUsed, volumeFSFree, volumeFiles, volumeFilesFree, podWaiting, podStalled, nodeWaiting, nodeStalled,
 }
 
 type collector struct{ Source }
@@ -110,6 +143,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, condition := range s.Conditions() {
 		s.tell(poolCondition, 1, condition.Pool, condition.Kind)
 		s.tell(conditionSince, seconds(condition.Since), condition.Pool, condition.Kind)
+	}
+	if p, err := s.Pressure(); err == nil { // else a kernel without it
+		s.tell(nodeWaiting, p.Waiting.Seconds())
+		s.tell(nodeStalled, p.Stalled.Seconds())
 	}
 	report, at := s.Last()
 	for _, p := range s.Pools() {
@@ -133,8 +170,8 @@ type scrape struct {
 	to chan<- prometheus.Metric
 }
 
-func (s scrape) tell(m metric, value float64, labels ...string) {
-	s.to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+func (s scrape) tell(m told, value float64, labels ...string) {
+	s.to <- m.Sample(m.desc, value, labels...)
 }
 
 func truth(b bool) float64 {
@@ -204,58 +241,4 @@ func healthOf(lv lvm.LogicalVolume) string {
 		return "healthy"
 	}
 	return string(lv.Health)
-}
-
-// volumes tells of all but those that are being wiped.
-func (s scrape) volumes(all []pool.Volume) {
-	counters := s.counters()
-	for _, v := range all {
-		if v.Record.Kind != volume.Volume {
-			continue
-		}
-		namespace, claim, _ := strings.Cut(v.Record.Claim, "/")
-		labels := []string{v.Pool, v.LV.Name, namespace, claim}
-		s.tell(volumeSize, float64(v.LV.Size), labels...)
-		s.tell(volumeActive, truth(v.LV.Active), labels...)
-		if v.LV.Segment == lvm.Thin {
-			s.tell(volumeMapped, float64(v.LV.Mapped), labels...)
-		}
-		if d, ok := counters(v.Group, v.LV.Name); ok {
-			s.io(d, labels)
-		}
-	}
-}
-
-// sector is the kernel's unit of what was read and written, whatever the disk's is (Documentation/admin-guide/iostats.rst).
-const sector = 512
-
-func (s scrape) io(d blockdevice.Diskstats, labels []string) {
-	const millisecond = 1e-3
-	s.tell(volumeReads, float64(d.ReadIOs), labels...)
-	s.tell(volumeReadBytes, float64(d.ReadSectors)*sector, labels...)
-	s.tell(volumeReadTime, float64(d.ReadTicks)*millisecond, labels...)
-	s.tell(volumeWrites, float64(d.WriteIOs), labels...)
-	s.tell(volumeWritten, float64(d.WriteSectors)*sector, labels...)
-	s.tell(volumeWriteTime, float64(d.WriteTicks)*millisecond, labels...)
-	s.tell(volumeInFlight, float64(d.IOsInProgress), labels...)
-	s.tell(volumeBusy, float64(d.IOsTotalTicks)*millisecond, labels...)
-}
-
-// counters finds a volume's counters; none where the kernel does not tell, which the absence of the metrics shows.
-func (s scrape) counters() (of func(vg, lv string) (blockdevice.Diskstats, bool)) {
-	type number struct{ major, minor uint32 }
-	numbers, err := s.Numbers()
-	disks, err2 := s.Disks()
-	if err != nil || err2 != nil {
-		return func(string, string) (none blockdevice.Diskstats, ok bool) { return none, false }
-	}
-	byNumber := make(map[number]blockdevice.Diskstats, len(disks))
-	for _, d := range disks {
-		byNumber[number{d.MajorNumber, d.MinorNumber}] = d
-	}
-	return func(vg, lv string) (blockdevice.Diskstats, bool) {
-		major, minor, ok := numbers.Of(vg, lv)
-		d, known := byNumber[number{major, minor}]
-		return d, ok && known
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/volume"
 )
@@ -53,10 +53,12 @@ func sourceOf(t testing.TB, volumes int) Source {
 			}
 			return ""
 		},
-		Conditions: func() []Condition { return []Condition{{"fast", "DeviceSilent", at}} },
-		Healed:     func(string) int { return 3 },
-		Numbers:    func() (lvm.Numbers, error) { return nil, errors.New("no device-mapper") },
-		Disks:      func() ([]blockdevice.Diskstats, error) { return nil, nil },
+		Conditions:  func() []Condition { return []Condition{{"fast", "DeviceSilent", at}} },
+		Healed:      func(string) int { return 3 },
+		Numbers:     func() (lvm.Numbers, error) { return nil, errors.New("no device-mapper") },
+		Disks:       func() ([]blockdevice.Diskstats, error) { return nil, nil },
+		FileSystems: func(func(major, minor uint32) bool) ([]FileSystem, error) { return nil, nil },
+		Pressure:    func() (Pressure, error) { return Pressure{Waiting: 3 * time.Second, Stalled: time.Second}, nil },
 	}
 }
 
@@ -109,7 +111,7 @@ loam_volume_mapped_bytes{namespace="db",persistentvolumeclaim="data-1",pool="fas
 func TestNothingIsToldBeforeTheFirstLook(t *testing.T) {
 	s := sourceOf(t, 2)
 	s.Last = func() (report lvm.Report, at time.Time) { return report, at }
-	if n := testutil.CollectAndCount(collector{s}, observed.name, volumeSize.name, poolSize.name); n != 0 {
+	if n := testutil.CollectAndCount(collector{s}, observed.Name, volumeSize.Name, poolSize.Name); n != 0 {
 		t.Errorf("%d metrics of pools that nobody has looked at", n)
 	}
 }
@@ -129,7 +131,7 @@ func TestCallsAndCommandsAreCounted(t *testing.T) {
 	m.Turn(time.Millisecond)
 	m.Wrote(nil)
 	answer := httptest.NewRecorder()
-	m.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, Path, nil))
+	m.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, metric.Path, nil))
 	for _, want := range []string{
 		`loam_lvm_command_duration_seconds_bucket{command="lvcreate",result="succeeded",le="0.05"} 1`,
 		`loam_lvm_command_duration_seconds_count{command="lvcreate",result="failed"} 1`,
@@ -146,26 +148,12 @@ func TestCallsAndCommandsAreCounted(t *testing.T) {
 	}
 }
 
-// TestReferenceIsUpToDate: LOAM_UPDATE=1 writes it anew.
-func TestReferenceIsUpToDate(t *testing.T) {
-	const path = "../../docs/reference/metrics.md"
-	if os.Getenv("LOAM_UPDATE") != "" {
-		if err := os.WriteFile(path, []byte(Reference()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != Reference() {
-		t.Errorf("%s is not what the metrics are (%v): LOAM_UPDATE=1 go test ./node/metrics", path, err)
-	}
-}
-
 // BenchmarkScrape is of a thousand volumes.
 func BenchmarkScrape(b *testing.B) {
 	s := sourceOf(b, 1000)
 	s.Numbers = func() (lvm.Numbers, error) { return lvm.Numbers{}, nil }
 	h := New(s, "").Handler()
 	for range b.N {
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, Path, nil))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, metric.Path, nil))
 	}
 }

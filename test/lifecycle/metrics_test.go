@@ -14,6 +14,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
@@ -59,7 +60,8 @@ func TestMetricsTellOfAVolumeAndItsClaim(t *testing.T) {
 	req := nodetest.Request("v", "ext4", 64*lvm.MiB)
 	req.Parameters = map[string]string{"csi.storage.k8s.io/pvc/name": "data", "csi.storage.k8s.io/pvc/namespace": "db"}
 	v := agent.Create(t, req)
-	file := nodetest.File(agent.Mount(t, v, "ext4"), "ext4")
+	mounted := agent.Mount(t, v, "ext4")
+	file := nodetest.File(mounted, "ext4")
 	const labels = `{namespace="db",persistentvolumeclaim="data",pool="thin",volume="v"}`
 	before := samples(t, address)["loam_volume_written_bytes_total"+labels]
 	nodetest.Write(t, file, 4*lvm.MiB)
@@ -86,6 +88,7 @@ func TestMetricsTellOfAVolumeAndItsClaim(t *testing.T) {
 					t.Errorf("%s is %v, want %v", name, got[name], want)
 				}
 			}
+			wantFullness(t, got, labels, mounted)
 			break
 		}
 		if time.Now().After(deadline) {
@@ -96,5 +99,31 @@ func TestMetricsTellOfAVolumeAndItsClaim(t *testing.T) {
 		t.Errorf("being scraped started %d lvm processes", n)
 	}
 	agent.Unmount(t, v)
+	if n, told := samples(t, address)["loam_volume_filesystem_size_bytes"+labels]; told {
+		t.Errorf("a file system that is not mounted is told to have %v bytes", n)
+	}
 	agent.Delete(t, v)
+}
+
+// wantFullness compares with what the kernel says of the file system.
+func wantFullness(t *testing.T, got map[string]float64, labels, mounted string) {
+	t.Helper()
+	usage, err := filesystem.UsageOf(mounted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"loam_volume_filesystem_size_bytes":      float64(usage.Total),
+		"loam_volume_filesystem_used_bytes":      float64(usage.Used),
+		"loam_volume_filesystem_available_bytes": float64(usage.Available),
+		"loam_volume_filesystem_inodes":          float64(usage.Inodes),
+		"loam_volume_filesystem_inodes_free":     float64(usage.InodesFree),
+	} {
+		if value, told := got[name+labels]; !told || value != want {
+			t.Errorf("%s is %v (told: %v), want %v", name, value, told, want)
+		}
+	}
+	if usage.Used < 4*lvm.MiB {
+		t.Errorf("%v are in use, after 4 MiB were written", usage.Used)
+	}
 }

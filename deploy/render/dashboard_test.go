@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const dashboardFile = "../helm/loam/dashboard.json"
+
+// board is what the tests look at of Grafana's JSON.
+type board struct {
+	Templating struct {
+		List []struct{ Name, Type, Query string }
+	}
+	Panels []struct {
+		ID                       int
+		Type, Title, Description string
+		Datasource               struct{ UID string }
+		GridPos                  struct{ X, Y, W, H int }
+		FieldConfig              struct{ Defaults struct{ Unit string } }
+		Targets                  []struct {
+			Expr, RefID, LegendFormat string
+			Datasource                struct{ UID string }
+		}
+	}
+}
+
+func readDashboard(t *testing.T) (b board) {
+	t.Helper()
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestDashboardIsUpToDate(t *testing.T) {
+	want, err := dashboard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(dashboardFile); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is not what panels.go gives (%v): make manifests", dashboardFile, err)
+	}
+}
+
+func TestPanelsSayWhatTheyShowAndOverlapNowhere(t *testing.T) {
+	ids, titles, cells := map[int]string{}, map[string]bool{}, map[[2]int]string{}
+	for _, p := range readDashboard(t).Panels {
+		if p.ID == 0 || ids[p.ID] != "" || p.Title == "" || titles[p.Title] {
+			t.Errorf("panel %d, %q: its number or title is another's, too, or missing", p.ID, p.Title)
+		}
+		ids[p.ID], titles[p.Title] = p.Title, true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if cells[[2]int{x, y}] != "" || x >= full {
+					t.Fatalf("%q is where %q is, or too far to the right", p.Title, cells[[2]int{x, y}])
+				}
+				cells[[2]int{x, y}] = p.Title
+			}
+		}
+		if p.Type == "row" {
+			continue
+		}
+		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != "${datasource}" || len(p.Targets) == 0 {
+			t.Errorf("%q: expected a description, a unit, the chosen data source and a query: %+v", p.Title, p)
+		}
+		for _, q := range p.Targets {
+			if q.RefID == "" || q.Datasource.UID != "${datasource}" || strings.Contains(q.Expr, "@") {
+				t.Errorf("%q: %+v", p.Title, q)
+			}
+			if p.Type == "timeseries" && q.LegendFormat == "" {
+				t.Errorf("%q: a line without a legend", p.Title)
+			}
+		}
+	}
+}
+
+func TestDashboardAsksForMetricsAndVariablesThatThereAre(t *testing.T) {
+	b := readDashboard(t)
+	var expressions []string
+	known := map[string]bool{"__rate_interval": true}
+	for _, v := range b.Templating.List {
+		known[v.Name] = true
+		expressions = append(expressions, v.Query)
+	}
+	if len(b.Templating.List) == 0 || b.Templating.List[0].Type != "datasource" {
+		t.Error("the first variable is not the data source, on which the others depend")
+	}
+	for _, p := range b.Panels {
+		for _, q := range p.Targets {
+			expressions = append(expressions, q.Expr)
+		}
+	}
+	wantMetrics(t, expressions)
+	for _, name := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(strings.Join(expressions, " "), -1) {
+		if !known[name[1]] {
+			t.Errorf("there is no variable %s", name[1])
+		}
+	}
+}
+
+func TestDashboardIsInTheChartWhenAskedFor(t *testing.T) {
+	h := chart(t)
+	const name = "loam-dashboard"
+	find := func(set ...string) *corev1.ConfigMap {
+		text, err := h.template(t.Context(), set...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range decode(t, text) {
+			if c, ok := o.(*corev1.ConfigMap); ok && c.Name == name {
+				return c
+			}
+		}
+		return nil
+	}
+	if find() != nil {
+		t.Error("it is there without being asked for")
+	}
+	want, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := find("monitoring.dashboard.enabled=true")
+	if c == nil {
+		t.Fatal("it is not there")
+	}
+	if c.Labels["grafana_dashboard"] != "1" || strings.TrimSpace(c.Data["loam.json"]) != strings.TrimSpace(string(want)) {
+		t.Errorf("labels %v, %d bytes, want %d", c.Labels, len(c.Data["loam.json"]), len(want))
+	}
+}

@@ -1,0 +1,276 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/loam-storage/loam/controller"
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/nodetest"
+)
+
+// nothingToTell are the panels that rightly have nothing to show in this test, and why.
+func nothingToTell() map[string]string {
+	all := map[string]string{
+		"What a person should know of": "nothing is wrong with the pool",
+		"LVM's commands that failed":   "none fails",
+		"Pods that wait for IO":        "there are no pods",
+		"What nobody names":            "a controller looks after an hour for the first time",
+		"Volumes with something wrong": "no agent can be reached by the controller, so that nothing is known",
+	}
+	if _, err := os.Stat("/proc/pressure/io"); err != nil {
+		all["Nodes that wait for IO"] = "this kernel does not tell"
+	}
+	return all
+}
+
+func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
+	disk := lvmtest.RequireDisks(t, 1)[0]
+	agentAddress, controllerAddress := freeAddress(t), freeAddress(t)
+	agent := nodetest.Start(t, nodetest.Options{
+		Config: nodetest.OnePool("thin", disk) + "- {name: nowhere, devices: {paths: [/dev/no-such-disk]}}\n", Health: agentAddress,
+	})
+	startController(t, controllerAddress)
+	req := nodetest.Request("v", "ext4", 512*lvm.MiB)
+	req.Parameters = map[string]string{"csi.storage.k8s.io/pvc/name": "data", "csi.storage.k8s.io/pvc/namespace": "db"}
+	v := agent.Create(t, req)
+	mounted := agent.Mount(t, v, "ext4")
+	_, err := csi.NewControllerClient(agent.Conn).ControllerGetVolume(t.Context(), &csi.ControllerGetVolumeRequest{VolumeId: nodetest.NodeID + "/none"})
+	if err == nil {
+		t.Error("there is a volume that nobody made")
+	}
+	p := startPrometheus(t, map[string]string{"agent": agentAddress, "controller": controllerAddress})
+	panels := panels(t)
+	var empty []string
+	for i, deadline := 0, time.Now().Add(90*time.Second); ; i++ {
+		nodetest.Write(t, filepath.Join(mounted, fmt.Sprintf("file-%d", i%100)), 2*lvm.MiB) // the pool grows, and there is IO
+		if _, err := agent.Admin.Pools(t.Context()); err != nil {                           // it looks at them, or does so by itself some seconds later
+			t.Fatal(err)
+		}
+		empty = slices.DeleteFunc(slices.Sorted(maps.Keys(panels)), func(title string) bool {
+			return !slices.ContainsFunc(panels[title], func(expr string) bool { return p.query(t, expr) == 0 }) || nothingToTell()[title] != ""
+		})
+		if len(empty) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("these panels show nothing: %q", empty)
+		}
+		time.Sleep(time.Second)
+	}
+	for title, why := range nothingToTell() {
+		if panels[title] == nil {
+			t.Errorf("there is no panel %q, of which is said that %s", title, why)
+		}
+	}
+	if p.query(t, `loam_volume_filesystem_used_bytes{namespace="db",persistentvolumeclaim="data",instance="agent",pod="pod-of-agent"} > 0`) != 1 {
+		t.Error("a volume is not known by its claim's namespace and its agent's labels")
+	}
+	p.wantRules(t)
+	agent.Unmount(t, v)
+	agent.Delete(t, v)
+}
+
+// startController runs a real controller, of a cluster in memory with one node whose agent is away.
+func startController(t *testing.T, address string) {
+	t.Helper()
+	const namespace = "loam-system"
+	client := fake.NewClientset(
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}},
+		&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "agent-1", Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/name": "loam", "app.kubernetes.io/component": "agent"}},
+			Spec:       corev1.PodSpec{NodeName: "n1"},
+		})
+	socket := filepath.Join(t.TempDir(), "csi.sock")
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- controller.Run(ctx, controller.Options{
+			Client: client, Namespace: namespace, Socket: socket, AgentPort: 1, Version: "test", HealthAddress: address,
+			Credentials: insecure.NewCredentials(), Log: slog.New(slog.DiscardHandler),
+		})
+	}()
+	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the controller ended with %v", err)
+		}
+	})
+	if _, err := csi.NewIdentityClient(conn).GetPluginInfo(ctx, &csi.GetPluginInfoRequest{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := csi.NewControllerClient(conn).ControllerGetVolume(ctx, &csi.ControllerGetVolumeRequest{VolumeId: "n1/v"}); err == nil {
+		t.Error("an agent that is away has answered")
+	}
+}
+
+// repository is where this module is.
+const repository = "../.."
+
+// panels are the expressions of the dashboard's panels by title, as Grafana asks them when everything is chosen.
+func panels(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "deploy/helm/loam/dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	for _, p := range board.Panels {
+		for _, q := range p.Targets {
+			expr := strings.ReplaceAll(q.Expr, "$__rate_interval", "1m")
+			all[p.Title] = append(all[p.Title], regexp.MustCompile(`\$\w+`).ReplaceAllString(expr, ".*"))
+		}
+	}
+	return all
+}
+
+// prometheus is a running one.
+type prometheus struct{ address string }
+
+// startPrometheus starts Debian's, with the alerts, which asks those targets as the chart's PodMonitors have it.
+func startPrometheus(t *testing.T, targets map[string]string) prometheus {
+	t.Helper()
+	program, err := filepath.Abs(filepath.Join(repository, ".cache/prometheus/usr/bin/prometheus"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Skipf("needs Prometheus: test/setup.sh tests (%v)", err)
+	}
+	rules, err := filepath.Abs(filepath.Join(repository, "deploy/helm/loam/alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [" + rules + "]\nscrape_configs:\n"
+	for name, address := range targets {
+		config += fmt.Sprintf("- job_name: loam-system/loam-%s\n  honor_labels: true\n  static_configs:\n  - targets: [%s]\n    labels: {instance: %[1]s, namespace: loam-system, pod: pod-of-%[1]s, container: %[1]s}\n", name, address)
+	}
+	dir, p := t.TempDir(), prometheus{freeAddress(t)}
+	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+p.address, "--log.level=warn")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		if t.Failed() {
+			t.Logf("prometheus: %s", said.String())
+		}
+	})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		answer, err := http.Get("http://" + p.address + "/-/ready")
+		if err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return p
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Prometheus does not get ready: %v", err)
+		}
+	}
+}
+
+// get asks Prometheus' HTTP API, and decodes data.
+func (p prometheus) get(t *testing.T, path string, values url.Values, data any) {
+	t.Helper()
+	answer, err := http.Get("http://" + p.address + path + "?" + values.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	whole := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err = errors.Join(err, json.Unmarshal(text, &whole)); err != nil || whole.Status != "success" {
+		t.Fatalf("%v: %s %v", values, whole.Error, err)
+	}
+}
+
+// query is how many series an expression has now.
+func (p prometheus) query(t *testing.T, expr string) int {
+	t.Helper()
+	var data struct{ Result []any }
+	p.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data)
+	return len(data.Result)
+}
+
+// wantRules checks that Prometheus evaluates all alerts and knows each metric that they ask for, and that the one alert that should
+// be under way is.
+func (p prometheus) wantRules(t *testing.T) {
+	t.Helper()
+	var data struct {
+		Groups []struct {
+			Rules []struct{ Name, Query, Health, State string }
+		}
+	}
+	p.get(t, "/api/v1/rules", nil, &data)
+	rules := 0
+	for _, g := range data.Groups {
+		for _, r := range g.Rules {
+			rules++
+			state := "inactive"
+			if r.Name == "LoamPoolNotReady" {
+				state = "pending" // for ten minutes
+			}
+			if r.Health != "ok" || r.State != state {
+				t.Errorf("%s is %s and %s, want ok and %s", r.Name, r.Health, r.State, state)
+			}
+			for _, metric := range regexp.MustCompile(`loam_[a-z_]+`).FindAllString(r.Query, -1) {
+				if metric != "loam_pool_condition" && p.query(t, metric) == 0 { // nothing is wrong with the pool
+					t.Errorf("%s asks for %s, which nobody tells", r.Name, metric)
+				}
+			}
+		}
+	}
+	if rules < 15 {
+		t.Errorf("there are %d alerts", rules)
+	}
+}
