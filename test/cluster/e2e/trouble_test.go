@@ -176,7 +176,7 @@ func TestWhatIsWrongWithAVolumeIsToldOnItsClaimAndItsPod(t *testing.T) {
 	b.apply(claim("data", "loam", "256Mi") + strings.Replace(pod("data", "data", onNode("k1")), "    command:", "    securityContext: {privileged: true}\n    command:", 1) +
 		claim("well", "loam", "256Mi") + pod("well", "well", onNode("k1")))
 	b.ready("data", "well")
-	b.in("data", `number=$(grep " /data " /proc/self/mountinfo | cut -d" " -f3); device=$(readlink /sys/dev/block/$number); echo 1 > /sys/fs/ext4/${device##*/}/trigger_fs_error`)
+	b.in("data", `device=$(readlink /sys/dev/block/$(mountpoint --fs-devno /data)); echo 1 > /sys/fs/ext4/${device##*/}/trigger_fs_error`)
 	volume := b.kubectl("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}")
 	says := "FileSystemFailed: volume k1/" + volume + ": its file system has found errors"
 	b.event("PersistentVolumeClaim/data", says)
