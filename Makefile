@@ -110,7 +110,7 @@ programs: tools
 
 ##@ What a release needs
 .PHONY: manifests
-manifests: tools ## deploy/manifests, rendered from the Helm chart
+manifests: tools ## deploy/manifests, rendered from the Helm chart, the dashboard, and the reference of the metrics
 	go run ./deploy/render
 
 .PHONY: image

@@ -1,8 +1,6 @@
 package controller
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A claim that waits for its pod's node is nobody's to talk about: kube-scheduler says of the pod that no node has enough
@@ -113,21 +110,11 @@ func fresh(all []advice, told map[string]time.Time, since, now time.Time) []advi
 	})
 }
 
-// eventName is the same for whoever gives that advice, so that several controllers make one event.
-func (a advice) eventName() string {
-	sum := sha256.Sum256([]byte(string(a.claim.UID) + "/" + a.reason))
-	return "loam-" + hex.EncodeToString(sum[:16])
-}
+// eventName is that of its event.
+func (a advice) eventName() string { return a.notice().eventName() }
 
-// event is what `kubectl describe pvc` shows.
-func (a advice) event(controller string, now time.Time) *corev1.Event {
-	at := metav1.NewTime(now)
-	return &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: a.eventName(), Namespace: a.claim.Namespace},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: a.claim.Namespace, Name: a.claim.Name, UID: a.claim.UID,
-		},
-		Type: corev1.EventTypeWarning, Reason: a.reason, Message: a.message, Count: 1, FirstTimestamp: at, LastTimestamp: at,
-		Source: corev1.EventSource{Component: controller},
-	}
+func (a advice) notice() notice {
+	return notice{corev1.ObjectReference{
+		APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: a.claim.Namespace, Name: a.claim.Name, UID: a.claim.UID,
+	}, corev1.EventTypeWarning, a.reason, a.message}
 }

@@ -81,7 +81,7 @@ func (a *adviser) advise(ctx context.Context) {
 }
 
 func (a *adviser) tell(ctx context.Context, one advice, now time.Time) error {
-	_, err := a.client.CoreV1().Events(one.claim.Namespace).Create(ctx, one.event("loam-controller", now), metav1.CreateOptions{})
+	_, err := a.client.CoreV1().Events(one.claim.Namespace).Create(ctx, one.notice().event("loam-controller", now), metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) { // told by another controller; or the namespace has gone
 		return nil
 	}

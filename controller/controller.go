@@ -87,6 +87,8 @@ func Run(ctx context.Context, o Options) error {
 		if !cache.WaitForCacheSync(ctx.Done(), agents.pods.HasSynced) {
 			return nil // told to stop meanwhile
 		}
+		sick := &ailing{client: o.Client, log: o.Log, healths: router.healths, observe: router.metrics.Ailing}
+		group.Go(func() error { sick.run(ctx); return nil })
 		return router.serve(ctx, o.Socket, &serving)
 	})
 	return group.Wait()

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/loam-storage/loam/controller/metrics"
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/volume"
 )
@@ -262,6 +263,21 @@ func (b *bed) run() {
 			b.t.Errorf("the router ended with %v", err)
 		}
 	})
+}
+
+// router is one beside the one that runs, to be asked for what sidecars cannot; it knows that many nodes.
+func (b *bed) router(nodes int) (*Router, context.Context) {
+	b.t.Helper()
+	agents, err := newAgents(b.client, testNamespace, dialing{b.port, insecure.NewCredentials()})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { agents.run(ctx) })
+	b.t.Cleanup(func() { stop(); running.Wait() })
+	b.until("all agents known", func() bool { return len(agents.nodes()) == nodes })
+	return &Router{agents: agents, metrics: metrics.New(agents.count, "")}, ctx
 }
 
 // agent adds a node n1 to n9 with a ready agent that has that much room, and waits until the router knows it.

@@ -162,18 +162,24 @@ func (r *Router) idsOf(page func(node, token string) (ids []string, next string,
 // handles are the volumes that PersistentVolumes name.
 func handles(ctx context.Context, client kubernetes.Interface) (map[string]bool, error) {
 	all := map[string]bool{}
+	err := eachOfOurs(ctx, client, func(pv *corev1.PersistentVolume) { all[pv.Spec.CSI.VolumeHandle] = true })
+	return all, err
+}
+
+// eachOfOurs reads all PersistentVolumes, and shows those of this driver.
+func eachOfOurs(ctx context.Context, client kubernetes.Interface, show func(*corev1.PersistentVolume)) error {
 	for next := ""; ; {
 		page, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{Limit: orphanPage, Continue: next})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, pv := range page.Items {
+		for i, pv := range page.Items {
 			if pv.Spec.CSI != nil && pv.Spec.CSI.Driver == driverName {
-				all[pv.Spec.CSI.VolumeHandle] = true
+				show(&page.Items[i])
 			}
 		}
 		if next = page.Continue; next == "" {
-			return all, nil
+			return nil
 		}
 	}
 }

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,7 +17,6 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/loam-storage/loam/controller/metrics"
 	"github.com/loam-storage/loam/lvm"
 )
 
@@ -129,17 +126,7 @@ func TestProvisionersVolumesOfAgentsThatAnswerAreAsked(t *testing.T) {
 	b.agent("n3", lvm.GiB).set(func(f *fakeAgent) {
 		f.volumes, f.snapshots = []string{claimed(3)}, []string{"snap-by-hand", snapshot(4)}
 	})
-	agents, err := newAgents(b.client, testNamespace, dialing{b.port, insecure.NewCredentials()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { agents.run(ctx) })
-	defer running.Wait()
-	defer stop()
-	b.until("all agents known", func() bool { return len(agents.nodes()) == 3 })
-	r := &Router{agents: agents, metrics: metrics.New(agents.count, "")}
+	r, ctx := b.router(3)
 	if got, want := r.provisionedVolumes(ctx), []string{"n1/" + claimed(1), "n1/" + claimed(2), "n3/" + claimed(3)}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -170,6 +170,24 @@ func TestWrongConfigurationIsToldAndTheLastGoodOneStays(t *testing.T) {
 	b.ready("next")
 }
 
+// The kernel is told to find an error in the file system (Documentation/ABI/testing/sysfs-fs-ext4, trigger_fs_error).
+func TestWhatIsWrongWithAVolumeIsToldOnItsClaimAndItsPod(t *testing.T) {
+	b := start(t)
+	b.apply(claim("data", "loam", "256Mi") + strings.Replace(pod("data", "data", onNode("k1")), "    command:", "    securityContext: {privileged: true}\n    command:", 1) +
+		claim("well", "loam", "256Mi") + pod("well", "well", onNode("k1")))
+	b.ready("data", "well")
+	b.in("data", `device=$(readlink /sys/dev/block/$(mountpoint --fs-devno /data)); echo 1 > /sys/fs/ext4/${device##*/}/trigger_fs_error`)
+	volume := b.kubectl("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}")
+	says := "FileSystemFailed: volume k1/" + volume + ": its file system has found errors"
+	b.event("PersistentVolumeClaim/data", says)
+	b.event("Pod/data", says)
+	if out := b.kubectl("get", "events", "--field-selector", "involvedObject.name=well", "-o", "jsonpath={.items[*].reason}"); strings.Contains(out, "FileSystemFailed") {
+		t.Errorf("of a volume with which nothing is wrong is told: %s", out)
+	}
+	b.kubectl("delete", "pod", "data")
+	b.event("PersistentVolumeClaim/data", "FileSystemFailedOver: volume k1/"+volume)
+}
+
 func TestAgentsTokenMayWriteItsOwnNodesCapacityAlone(t *testing.T) {
 	b := start(t)
 	own, other := b.agent("k1"), "k2"
