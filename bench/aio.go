@@ -19,18 +19,16 @@ type ring struct {
 
 // iocb is struct iocb, and ioEvent struct io_event, of linux/aio_abi.h on a little-endian machine.
 type iocb struct {
-	data      uint64
-	key       uint32
-	rwFlags   uint32
-	opcode    uint16
-	priority  int16
-	fd        uint32
-	buffer    uint64
-	bytes     uint64
-	offset    int64
-	reserved  uint64
-	flags     uint32
-	resultsFD uint32
+	data   uint64
+	_      [2]uint32 // aio_key, aio_rw_flags
+	opcode uint16
+	_      int16 // aio_reqprio
+	fd     uint32
+	buffer uint64
+	bytes  uint64
+	offset int64
+	_      uint64    // aio_reserved2
+	_      [2]uint32 // aio_flags, aio_resfd
 }
 
 type ioEvent struct {
@@ -88,7 +86,7 @@ func (r *ring) wait(ctx context.Context) ([]ioEvent, error) {
 		case errno == 0 && n > 0:
 			return r.events[:n], nil
 		case ctx.Err() != nil:
-			return nil, nil
+			return nil, nil //nolint:nilerr // told to stop
 		}
 	}
 }
