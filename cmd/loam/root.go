@@ -62,7 +62,7 @@ agent on this machine, over its unix socket. Under the name kubectl-loam in your
   loam volume mount data /mnt/data          for use on this machine`
 	root.PersistentFlags().StringVar(&a.socket, "socket", a.env("LOAM_SOCKET", defaultSocket),
 		"unix `SOCKET` of the agent ($LOAM_SOCKET)")
-	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.reportCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand(), a.extenderCommand())
+	root.AddCommand(a.volumeCommand(), a.diskCommand(), a.poolCommand(), a.benchCommand(), a.reportCommand(), a.versionCommand(), outputTopic(), a.agentCommand(), a.controllerCommand(), a.extenderCommand())
 	return root
 }
 
