@@ -81,3 +81,19 @@ func described(d disk.Disk) string {
 	}
 	return strings.TrimSpace(d.Model+" ") + " " + fmt.Sprintf("(%s, %v)", medium, d.Size)
 }
+
+// Described is what disks are, for people: as much as can be found out.
+func Described(ctx context.Context, paths []string) string {
+	var scanner disk.Scanner
+	disks, err := scanner.Scan(ctx)
+	if err != nil {
+		return ""
+	}
+	var all []string
+	for _, d := range disks {
+		if slices.Contains(paths, d.Path) {
+			all = append(all, described(d.Disk))
+		}
+	}
+	return strings.Join(slices.Compact(all), ", ")
+}

@@ -18,8 +18,9 @@ type Engine interface {
 // Spec is one run of one job in one place.
 type Spec struct {
 	Job     Job
-	Path    string    // a block device, or a file of at least Size bytes that has been written before
-	Size    lvm.Bytes // of what is read and written, from the beginning
+	Path    string    // a block device, or a file of at least Offset and Size bytes that has been written before
+	Size    lvm.Bytes // of what is read and written
+	Offset  lvm.Bytes // where that begins
 	WarmUp  time.Duration
 	Runtime time.Duration
 	Seed    int64 // of the random order, so that targets are compared on the same one

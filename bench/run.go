@@ -60,10 +60,10 @@ func (p Plan) check() error {
 			len(p.Profile.Jobs), len(p.Places))
 	}
 	for _, place := range p.Places {
-		if place.ReadOnly == "" || slices.ContainsFunc(p.Profile.Jobs, func(j Job) bool { return !j.Writes() }) {
+		if slices.ContainsFunc(p.Profile.Jobs, func(j Job) bool { return place.Refusal(j) == "" }) {
 			continue
 		}
-		return unfit("every job of profile %s writes, and %s is not written: %s", p.Profile.Name, place.Path, place.ReadOnly)
+		return unfit("no job of profile %s can be run on %s: %s", p.Profile.Name, place.Path, place.Refusal(p.Profile.Jobs[0]))
 	}
 	return nil
 }
@@ -79,10 +79,10 @@ type runner struct {
 func newRunner(p Plan) *runner {
 	r := &runner{Plan: p}
 	for _, place := range p.Places {
-		stage := Stage{Name: place.Name, Device: place.Device}
+		stage := Stage{Name: place.Name, Device: place.Device, Baseline: place.Baseline}
 		for _, j := range p.Profile.Jobs {
-			if j.Writes() && place.ReadOnly != "" {
-				stage.Skipped = place.ReadOnly
+			if why := place.Refusal(j); why != "" {
+				stage.Skipped = why
 				continue
 			}
 			stage.Jobs = append(stage.Jobs, JobResult{Job: j})
@@ -131,8 +131,9 @@ func (r *runner) tell(place *Place, j Job) {
 
 // once runs a job once and keeps what it gave.
 func (r *runner) once(ctx context.Context, place *Place, result *JobResult, round int) {
-	m, err := measure(ctx, r.Engine, place, Spec{
-		Job: result.Job, Path: place.Path, Size: place.Size, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime, Seed: r.Seed + int64(round),
+	m, err := r.measured(ctx, place, Spec{
+		Job: result.Job, Path: place.Path, Size: place.Size, Offset: place.Offset, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime,
+		Seed: r.Seed + int64(round), Once: place.Once,
 	})
 	if m.Elapsed > 0 {
 		result.Runs = append(result.Runs, m)
@@ -143,6 +144,20 @@ func (r *runner) once(ctx context.Context, place *Place, result *JobResult, roun
 			r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
 		}
 	}
+}
+
+func (r *runner) measured(ctx context.Context, place *Place, s Spec) (m Measurement, err error) {
+	if s.Once {
+		s.WarmUp = 0 // it would be the first time, and not measured
+	}
+	if place.Before != nil {
+		after, err := place.Before(ctx)
+		if err != nil {
+			return Measurement{}, err
+		}
+		defer func() { err = errors.Join(err, after()) }()
+	}
+	return measure(ctx, r.Engine, place, s)
 }
 
 // label adds the doubts that the runs raise.
