@@ -15,6 +15,9 @@ func (f Fio) arguments(s Spec, log string) []string {
 		"--filename=" + fioPath(s.Path), "--allow_file_create=0", "--size=" + strconv.FormatInt(int64(s.Size), 10),
 		"--rw=" + string(s.Job.Pattern), "--bs=" + strconv.FormatInt(int64(s.Job.BlockSize), 10), "--iodepth=" + strconv.Itoa(s.Job.Depth),
 	}
+	if s.Offset > 0 {
+		args = append(args, "--offset="+strconv.FormatInt(int64(s.Offset), 10))
+	}
 	if s.Job.Pattern == RandRW {
 		args = append(args, "--rwmixread="+strconv.Itoa(s.Job.ReadPercent))
 	}

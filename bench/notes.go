@@ -108,8 +108,11 @@ func (r Report) Notes() []string {
 		notes = append(notes, "All of it is "+l.Words())
 	}
 	for _, s := range r.Stages {
-		if s.Skipped != "" {
-			notes = append(notes, fmt.Sprintf("%s was not written: %s", s.Name, s.Skipped))
+		switch {
+		case s.Skipped != "" && len(s.Jobs) == 0:
+			notes = append(notes, fmt.Sprintf("%s was not measured: %s", s.Name, s.Skipped))
+		case s.Skipped != "":
+			notes = append(notes, fmt.Sprintf("Not every job ran in %s: %s", s.Name, s.Skipped))
 		}
 		for _, j := range s.Jobs {
 			if j.Error != "" {

@@ -17,7 +17,7 @@ type Pool struct {
 	ThinPool          string    // its logical volume; "" for a thick pool
 	Devices           []string  // its physical volumes
 	Available         lvm.Bytes // what new volumes may ask for together
-	ExtendAt          float64   // the part of a thin pool in use, up to 1, at which the agent extends it
+	ExtendAt          lvm.Bytes // how much of a thin pool may be in use before the agent extends it or warns of it
 	Problem           string    // why it gives nothing; "" when it is well
 }
 

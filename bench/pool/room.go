@@ -116,21 +116,20 @@ const mapping = 64
 // volumes would have less than what is promised to them.
 func fitsThin(p Pool, vg lvm.VolumeGroup, want lvm.Bytes) error {
 	lv, ok := vg.LV(p.ThinPool)
-	if !ok || lv.ChunkSize <= 0 {
+	if !ok || lv.ChunkSize <= 0 || lv.Size <= 0 {
 		return unfit("volume group %s has no thin pool %s", vg.Name, p.ThinPool)
 	}
 	if want > p.Available {
 		return unfit("pool %s has %v available: expected %v for the volumes to measure; a smaller --size may do", p.Name, p.Available, want)
 	}
-	percent := 100 * p.ExtendAt
-	if most := lvm.Bytes(p.ExtendAt * float64(lv.Size)); lv.Mapped+want > most {
-		return unfit("thin pool %s/%s has %v of %v in use, and %v would be written: expected to stay below %.0f%%, where it is extended or told to be nearly full; "+
-			"a smaller --size may do", vg.Name, lv.Name, lv.Mapped, lv.Size, want, percent)
+	if lv.Mapped+want > p.ExtendAt {
+		return unfit("pool %s has %v of %v in use, and up to %v would be written: expected to stay below %v, where it is extended or told to be nearly full; "+
+			"a smaller --size may do", p.Name, lv.Mapped, lv.Size, want, p.ExtendAt)
 	}
 	entries := want / lv.ChunkSize * mapping
-	if most := lvm.Bytes(p.ExtendAt * float64(lv.MetadataSize)); lv.MetadataUsed+entries > most {
-		return unfit("thin pool %s/%s has %v of %v of metadata in use, and %v would be added: expected to stay below %.0f%%; a smaller --size may do",
-			vg.Name, lv.Name, lv.MetadataUsed, lv.MetadataSize, entries, percent)
+	if most := lvm.Bytes(float64(lv.MetadataSize) * float64(p.ExtendAt) / float64(lv.Size)); lv.MetadataUsed+entries > most {
+		return unfit("pool %s has %v of %v of metadata in use, and up to %v would be added: expected to stay below %v; a smaller --size may do",
+			p.Name, lv.MetadataUsed, lv.MetadataSize, entries, most)
 	}
 	return nil
 }
