@@ -28,6 +28,10 @@ func (s *site) openFileSystem(t filesystem.Type, layer string) func(context.Cont
 			return ctx.Err()
 		}
 		place, err := bench.Open(ctx, bench.Wanted{Path: folder, Size: s.Profile.Size})
+		if errors.Is(err, bench.ErrUnfit) {
+			c.skipped[layer] = err.Error()
+			return nil
+		}
 		if err != nil {
 			return err
 		}

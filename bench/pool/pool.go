@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/loam-storage/loam/bench"
 	"github.com/loam-storage/loam/lvm"
@@ -106,12 +107,24 @@ func lock(folder, group string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		unix.Close(fd)
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, unfit("another loam bench, or what it started, is at work in volume group %s", group)
+	for until := time.Now().Add(lockPatience); ; {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { unix.Close(fd) }, nil
+		case errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(until):
+			time.Sleep(lockPause) //nolint:forbidigo // nobody tells when a lock of another process is free
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK):
+			err = unfit("another loam bench, or what a killed one started, is at work in volume group %s", group)
 		}
+		unix.Close(fd)
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { unix.Close(fd) }, nil
 }
+
+// lockPatience is how long it is waited for what a killed measurement started, such as mkfs, which ends soon.
+const (
+	lockPatience = 5 * time.Second
+	lockPause    = 50 * time.Millisecond
+)

@@ -196,20 +196,18 @@ func TestVictimIsMeasuredBesideNeighbours(t *testing.T) {
 
 func TestInterruptedMeasurementLeavesNothing(t *testing.T) {
 	h := newHouse(t, "thin")
-	for _, at := range []string{allocated, copied, onXFS} {
-		for _, job := range []string{"prepare", "rand-write"} {
-			ctx, cancel := context.WithCancel(t.Context())
-			stages, err := Layers(ctx, h.plan(shortly(), func(p bench.Progress) {
-				if p.Place == at && p.Job == job {
-					cancel()
-				}
-			}))
-			cancel()
-			if !errors.Is(err, context.Canceled) || (len(stages) == 0) != (job == "prepare") {
-				t.Errorf("interrupted at %s of %s: %d stages, %v; want those until then, and that it was", job, at, len(stages), err)
+	for _, at := range []bench.Progress{{Place: allocated, Job: "prepare"}, {Place: onXFS, Job: "prepare"}, {Place: copied, Job: "rand-write"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stages, err := Layers(ctx, h.plan(shortly(), func(p bench.Progress) {
+			if p.Place == at.Place && p.Job == at.Job {
+				cancel()
 			}
-			h.asBefore(t)
+		}))
+		cancel()
+		if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "left in volume group") || (len(stages) == 0) != (at.Job == "prepare") {
+			t.Errorf("interrupted at %s of %s: %d stages, %v; want those until then, and that it was", at.Job, at.Place, len(stages), err)
 		}
+		h.asBefore(t)
 	}
 }
 
@@ -258,7 +256,7 @@ func TestMain(m *testing.M) {
 
 func TestWhatAKilledMeasurementLeftIsRemovedByTheNext(t *testing.T) {
 	h := newHouse(t, "thin")
-	for _, at := range []string{"prepare " + onXFS, "rand-write " + raw, "rand-write " + copied, "rand-write " + onExt4} {
+	for _, at := range []string{"prepare " + onXFS, "rand-write " + raw, "rand-write " + copied} {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), childEnv+"="+h.Dir+" "+strings.Join(h.disks, ","))
 		out, err := cmd.StdoutPipe()

@@ -71,10 +71,9 @@ func (v *volumes) made(name string, err error) (lvm.Device, error) {
 	return d, v.hold(name, d.Path)
 }
 
-// hold keeps others from mounting, formatting or removing a volume (open(2), O_EXCL of a block device). As the lock, it lasts in
-// programs that this one runs.
+// hold keeps others from mounting, formatting or removing a volume (open(2), O_EXCL of a block device).
 func (v *volumes) hold(name, path string) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_EXCL, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening %s for this measurement alone: %w", path, err)
 	}
