@@ -18,6 +18,9 @@ const prefix = "loam-bench-"
 
 var tag = volume.KindTag(volume.Bench)
 
+// ErrLeft says that volumes could not be removed.
+var ErrLeft = errors.New("left for the next loam bench to remove")
+
 // volumes are the logical volumes that a measurement makes for itself.
 type volumes struct {
 	lvm      *lvm.LVM
@@ -137,7 +140,7 @@ func (v *volumes) removeAll(ctx context.Context) (found int, err error) {
 	}
 	failed = append(failed, patiently(func() error { return v.lvm.Remove(v.group, names...) }))
 	if err = errors.Join(failed...); err != nil && found > 0 {
-		err = fmt.Errorf("left in volume group %s, for the next loam bench to remove: %s: %w", v.group, strings.Join(tagged(group), ", "), err)
+		err = fmt.Errorf("%w: %s in volume group %s: %w", ErrLeft, strings.Join(tagged(group), ", "), v.group, err)
 	}
 	return found, err
 }

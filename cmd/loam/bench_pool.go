@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,15 +43,22 @@ func (p *benchPool) run(ctx context.Context, a *app, kind bench.Kind, measure fu
 	if err != nil {
 		return err
 	}
+	tell := a.benchProgress()
 	stages, failed := measure(ctx, pool.Plan{
 		Ask: func(ctx context.Context) (pool.Pool, error) { return a.askPool(ctx, p.pool) }, LVM: lvm.New(lvm.Options{}),
-		Folder: filepath.Dir(a.socket), Profile: plan.Profile, Engine: plan.Engine, Seed: plan.Seed, Tell: a.benchProgress(),
+		Folder: filepath.Dir(a.socket), Profile: plan.Profile, Engine: plan.Engine, Seed: plan.Seed, Tell: tell,
 	})
+	tell(bench.Over)
+	if errors.Is(failed, pool.ErrLeft) {
+		failed = refuse("%s", strings.ReplaceAll(failed.Error(), "\n", "; "))
+	} else {
+		failed = a.benchFailed(ctx, failed)
+	}
 	if len(stages) == 0 {
-		return a.benchFailed(ctx, failed)
+		return failed
 	}
 	report.Stages, report.Ended = stages, a.now()
-	return errors.Join(p.output.write(a, report), a.benchFailed(ctx, failed))
+	return errors.Join(p.output.write(a, report), failed)
 }
 
 // askPool asks the agent for a pool as it is now.
