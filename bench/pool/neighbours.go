@@ -15,11 +15,19 @@ import (
 // mostNeighbours bounds how many volumes are made.
 const mostNeighbours = 64
 
+// CheckNeighbours says which numbers of neighbours there cannot be.
+func CheckNeighbours(numbers []int) error {
+	if len(numbers) == 0 || slices.Min(numbers) < 0 || slices.Max(numbers) > mostNeighbours {
+		return fmt.Errorf("%d: expected numbers from 0 to %d, such as 0,1,4", numbers, mostNeighbours)
+	}
+	return nil
+}
+
 // Neighbours measures a volume, such as CreateVolume makes in the pool, beside that many others each of which is written at full
 // speed. What was measured is returned with an error, too.
 func Neighbours(ctx context.Context, p Plan, numbers []int) ([]bench.Stage, error) {
-	if len(numbers) == 0 || slices.Min(numbers) < 0 || slices.Max(numbers) > mostNeighbours {
-		return nil, unfit("%d neighbours: expected numbers from 0 to %d", numbers, mostNeighbours)
+	if err := CheckNeighbours(numbers); err != nil {
+		return nil, err
 	}
 	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	return p.within(ctx, func(ctx context.Context, s *site) ([]bench.Stage, error) {

@@ -208,8 +208,8 @@ func TestNeighboursAreComparedWithTheFewest(t *testing.T) {
 		t.Errorf("%s; want %s", got, want)
 	}
 	for _, numbers := range [][]int{nil, {-1}, {65}} {
-		if _, err := Neighbours(t.Context(), Plan{}, numbers); !errors.Is(err, bench.ErrUnfit) {
-			t.Errorf("%v: %v; want ErrUnfit", numbers, err)
+		if _, err := Neighbours(t.Context(), Plan{}, numbers); err == nil || !strings.Contains(err.Error(), "expected numbers from 0 to 64") {
+			t.Errorf("%v: %v; want to be told what is expected", numbers, err)
 		}
 	}
 }

@@ -30,7 +30,9 @@ not brought to where the agent extends it or warns of it. Volumes of others are 
 		Example: `  loam bench layers --pool fast
   loam bench layers --pool fast --profile full --json layers.json`,
 		Args: words(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd.Context(), a, bench.OfLayers, pool.Layers) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.run(cmd.Context(), a, bench.OfLayers, pool.Layers)
+		},
 	}
 	p.flags(a, cmd)
 	return cmd

@@ -49,16 +49,23 @@ func (p *benchPool) run(ctx context.Context, a *app, kind bench.Kind, measure fu
 		Folder: filepath.Dir(a.socket), Profile: plan.Profile, Engine: plan.Engine, Seed: plan.Seed, Tell: tell,
 	})
 	tell(bench.Over)
-	if errors.Is(failed, pool.ErrLeft) {
-		failed = refuse("%s", strings.ReplaceAll(failed.Error(), "\n", "; "))
-	} else {
-		failed = a.benchFailed(ctx, failed)
-	}
+	failed = p.explain(ctx, a, failed)
 	if len(stages) == 0 {
 		return failed
 	}
 	report.Stages, report.Ended = stages, a.now()
 	return errors.Join(p.output.write(a, report), failed)
+}
+
+// explain is benchFailed, but for what the agent said, and for what is not removed.
+func (p *benchPool) explain(ctx context.Context, a *app, err error) error {
+	if _, ok := errors.AsType[failure](err); ok && ctx.Err() == nil {
+		return err
+	}
+	if errors.Is(err, pool.ErrLeft) {
+		return refuse("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return a.benchFailed(ctx, err)
 }
 
 // askPool asks the agent for a pool as it is now.
