@@ -161,9 +161,9 @@ func (r *runner) measured(ctx context.Context, place *Place, s Spec) (m Measurem
 		s.WarmUp = 0 // it would be the first time, and not measured
 	}
 	if place.Before != nil {
-		after, err := place.Before(ctx)
-		if err != nil {
-			return Measurement{}, err
+		after, failed := place.Before(ctx)
+		if failed != nil {
+			return Measurement{}, failed
 		}
 		defer func() { err = errors.Join(err, after()) }()
 	}
