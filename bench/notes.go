@@ -98,7 +98,9 @@ func (r Report) Head() []string {
 }
 
 // Notes are what belongs under the figures: the doubts about them, what was left out and failed, and the verdict for etcd.
-func (r Report) Notes() []string {
+func (r Report) Notes() []string { return append(r.doubtful(), r.verdicts()...) }
+
+func (r Report) doubtful() []string {
 	d := r.doubts()
 	var notes []string
 	for i, l := range d.some {
@@ -117,7 +119,7 @@ func (r Report) Notes() []string {
 			}
 		}
 	}
-	return append(notes, r.verdicts()...)
+	return notes
 }
 
 // What etcd wants of a disk: the p99 of its writes to the log, which are of some 2,300 bytes (etcd.io, "Hardware recommendations").

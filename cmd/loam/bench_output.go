@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +33,12 @@ type benchForm struct {
 func (o *benchOutput) flags(cmd *cobra.Command) {
 	o.forms = []*benchForm{
 		{flag: "json", help: "write all that was measured to `FILE`, for `loam bench show` and `compare`", encode: bench.Encode},
+		{flag: "html", help: "write a page with plots, which needs no network, to `FILE`", encode: bench.EncodeHTML},
+		{flag: "textfile", help: "write metrics to `FILE`, for node exporter's textfile collector (NAME.prom)", encode: bench.EncodePrometheus},
+		{flag: "go-bench", help: "write lines of Go's benchmark format to `FILE`, for benchstat", encode: bench.EncodeGo},
 	}
 	for _, f := range o.forms {
-		cmd.Flags().StringVar(&f.path, f.flag, "", f.help+"; - is the standard output, instead of the table")
+		cmd.Flags().StringVar(&f.path, f.flag, "", f.help+"; - prints it instead of the table")
 		_ = cmd.MarkFlagFilename(f.flag) // fails only for a flag that is not there
 	}
 }
@@ -90,13 +94,16 @@ func (o *benchOutput) write(a *app, r bench.Report) error {
 			err = replace(f.path, b.Bytes())
 		}
 		if err != nil {
-			failed = append(failed, refuse("--%s %s: %w", f.flag, f.path, err))
+			failed = append(failed, fmt.Errorf("--%s %s: %w", f.flag, f.path, err))
 		}
 	}
 	if people {
 		writeBench(a.stdout, r)
 	}
-	return errors.Join(failed...)
+	if len(failed) > 0 {
+		return refuse("%w", errors.Join(failed...))
+	}
+	return nil
 }
 
 // replace writes the file whole, or leaves what was there.
@@ -138,11 +145,14 @@ func writeBench(w io.Writer, r bench.Report) {
 	}
 }
 
-// writeFigures prints names to the left and figures to the right.
+// writeFigures prints words to the left and figures to the right.
 func writeFigures(w io.Writer, figures bench.Table) {
-	t := table{titles: []string{figures.Columns[0]}, rows: figures.Rows}
-	for _, title := range figures.Columns[1:] {
-		t.titles = append(t.titles, ">"+title)
+	t := table{rows: figures.Rows}
+	for _, title := range figures.Columns {
+		if !slices.Contains(figures.Left, title) {
+			title = ">" + title
+		}
+		t.titles = append(t.titles, title)
 	}
 	t.write(w)
 }
