@@ -143,6 +143,9 @@ func sample(pairs []pair) (all []samples, told int) {
 
 func (s samples) enough() bool { return min(len(s.a), len(s.b)) >= fewRepetitions }
 
+// grain is how closely anything is measured (Histogram). Repetitions that agree to the last digit do not prove a smaller change.
+const grain = 0.01
+
 // judge gives a change its interval and verdict.
 func (s samples) judge(confidence float64) Change {
 	c := s.Change
@@ -150,6 +153,7 @@ func (s samples) judge(confidence float64) Change {
 		return c
 	}
 	e := ratio(s.b, s.a, confidence)
+	e.Low, e.High = e.Low/(1+grain), e.High*(1+grain)
 	c.Ratio = &Range{e.Value, e.Low, e.High}
 	switch {
 	case e.Low <= 1 && e.High >= 1:

@@ -21,6 +21,7 @@ type page struct {
 	Title            string
 	Head             []string
 	Verdicts, Doubts []string
+	CostsOf          string
 	Costs            []panel // side by side; none for a single stage
 	Latencies, Times []panel
 	Key              template.HTML // of the marks in Latencies
@@ -36,8 +37,8 @@ type panel struct {
 }
 
 type plotted struct {
-	Name, Value string
-	Plot        template.HTML
+	Name, Value, Detail string
+	Plot                template.HTML
 }
 
 // EncodeHTML writes a report as one page that needs nothing else: no script, no font, no picture from anywhere.
@@ -49,7 +50,7 @@ func EncodeHTML(w io.Writer, r Report) error {
 	ids := 0
 	return t.Execute(w, page{
 		Title: r.title(), Head: r.Head(), Verdicts: r.verdicts(), Doubts: r.doubtful(), Figures: r.Tables(),
-		Costs: r.costs(&ids), Latencies: r.latencies(&ids), Times: r.times(&ids), Key: key(),
+		CostsOf: r.costsOf(), Costs: r.costs(&ids), Latencies: r.latencies(&ids), Times: r.times(&ids), Key: key(),
 		Program: r.Program, When: r.Ended.UTC().Format(time.RFC3339),
 	})
 }
@@ -65,6 +66,13 @@ func (r Report) title() string {
 	default:
 		return "What " + r.Stages[0].Name + " gives"
 	}
+}
+
+func (r Report) costsOf() string {
+	if r.Kind == OfNeighbours {
+		return "Latency's p99"
+	}
+	return "Throughput"
 }
 
 // key draws the marks of the percentiles with their names.
@@ -99,7 +107,7 @@ func (r Report) latencies(ids *int) []panel {
 	return r.panels(a, func(p *panel, name string, _ Stage, j JobResult) {
 		h := j.Latency()
 		value := "p50 " + percentile(h, 50) + ", p99 " + percentile(h, 99)
-		p.Rows = append(p.Rows, plotted{name, value, plotLatency(ids, a, name, h)})
+		p.Rows = append(p.Rows, plotted{Name: name, Value: value, Plot: plotLatency(ids, a, name, h)})
 	})
 }
 
@@ -151,6 +159,16 @@ func (j Job) unit() string {
 	return "IOPS"
 }
 
+// amount is what panels of costs are of: throughput, and beside noisy neighbours the p99 of the latency in milliseconds.
+func (r Report) amount(j JobResult) (e Estimate, unit string) {
+	if r.Kind == OfNeighbours {
+		e, unit = estimate(j.percentiles(99)), "ms"
+		return Estimate{1e3 * e.Value, 1e3 * e.Low, 1e3 * e.High}, unit
+	}
+	e = j.Rate()
+	return Estimate{j.Job.amount(e.Value), j.Job.amount(e.Low), j.Job.amount(e.High)}, j.Job.unit()
+}
+
 // costs are the stages of each job side by side.
 func (r Report) costs(ids *int) []panel {
 	if len(r.Stages) < 2 {
@@ -160,37 +178,29 @@ func (r Report) costs(ids *int) []panel {
 	for _, job := range r.jobs() {
 		most := 0.0
 		r.each(job, func(_ Stage, j JobResult) {
-			rate := j.Rate()
-			most = max(most, job.amount(rate.Value))
-			if !math.IsInf(rate.High, 1) {
-				most = max(most, min(job.amount(rate.High), 1.5*job.amount(rate.Value))) // a wide interval must not hide the bars
-			}
+			e, _ := r.amount(j)
+			most = max(most, e.Value, min(e.High, 1.3*e.Value)) // a wide interval must not hide the bars
 		})
 		a := amountAxis(most)
 		p := panel{Title: job.Name, Note: job.String(), Axis: labels(a)}
-		r.each(job, func(s Stage, j JobResult) { p.Rows = append(p.Rows, r.cost(ids, a, s, j)) })
+		r.each(job, func(s Stage, j JobResult) { p.Rows = append(p.Rows, r.bar(ids, a, s, j)) })
 		all = append(all, p)
 	}
 	return all
 }
 
-func (r Report) cost(ids *int, a axis, s Stage, j JobResult) plotted {
-	rate := j.Rate()
-	rate = Estimate{j.Job.amount(rate.Value), j.Job.amount(rate.Low), j.Job.amount(rate.High)}
-	value, baseline := three(rate.Value)+" "+j.Job.unit(), 0.0
-	if of := r.stage(s.Baseline); s.Baseline != "" && of != nil {
-		if b := of.job(j.Job.Name); b != nil {
-			baseline = j.Job.amount(b.Rate().Value)
-		}
-		if ratio, ok := r.Cost(s, j.Job.Name); ok {
-			what := " × "
-			if r.Kind == OfNeighbours {
-				what = " × p99 of "
-			}
-			value += ", " + ratio.String() + what + s.Baseline
-		}
+func (r Report) bar(ids *int, a axis, s Stage, j JobResult) plotted {
+	e, unit := r.amount(j)
+	row := plotted{Name: s.Name, Value: three(e.Value) + " " + unit}
+	said, baseline := s.Name+": "+row.Value, 0.0
+	if ratio, ok := r.Cost(s, j.Job.Name); ok {
+		of, _ := r.amount(*r.stage(s.Baseline).job(j.Job.Name))
+		baseline = of.Value
+		row.Detail = ratio.String() + " × " + s.Baseline
+		said += ", " + row.Detail
 	}
-	return plotted{s.Name, value, plotAmount(ids, a, s.Name+": "+value, rate, baseline)}
+	row.Plot = plotAmount(ids, a, said, e, baseline)
+	return row
 }
 
 // times are the seconds of each job, in every stage on one scale.
@@ -215,7 +225,7 @@ func (r Report) times(ids *int) []panel {
 			if len(r.Stages) == 1 {
 				value, name = "average "+value, scale
 			}
-			p.Rows = append(p.Rows, plotted{name, value, plotTime(ids, job.Name+" in "+s.Name+", "+value, j.seconds(), most)})
+			p.Rows = append(p.Rows, plotted{Name: name, Value: value, Plot: plotTime(ids, job.Name+" in "+s.Name+", "+value, j.seconds(), most)})
 		})
 		all = append(all, p)
 	}

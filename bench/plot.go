@@ -35,8 +35,16 @@ func latencyAxis(shortest, longest time.Duration) axis {
 	if a.high <= a.low {
 		a.high = 10 * a.low
 	}
-	for v := a.low; v <= 1.01*a.high; v *= 10 {
-		a.ticks = append(a.ticks, tick{v, round(time.Duration(math.Round(v)))})
+	every := 1.0
+	if a.high/a.low > 1e4 {
+		every = 2 // or the labels would touch on a phone
+	}
+	for n := 0.0; a.low*math.Pow(10, n) <= 1.01*a.high; n++ {
+		t := tick{at: a.low * math.Pow(10, n)}
+		if math.Mod(n, every) == 0 {
+			t.label = round(time.Duration(math.Round(t.at)))
+		}
+		a.ticks = append(a.ticks, t)
 	}
 	return a
 }
@@ -52,10 +60,11 @@ func amountAxis(most float64) axis {
 		most = 1
 	}
 	step := math.Pow(10, math.Floor(math.Log10(most)))
-	for _, part := range []float64{5, 2} { // at least two lines, at most five
-		if most/step < 2 {
-			step /= part
-		}
+	switch { // three to five lines
+	case most/step >= 4:
+		step *= 2
+	case most/step < 2:
+		step /= 2
 	}
 	a := axis{high: most}
 	for n := 0.0; n*step <= most*1.0001; n++ {
@@ -170,7 +179,9 @@ func plotAmount(ids *int, a axis, title string, e Estimate, baseline float64) te
 		low, high := a.percent(e.Low), a.percent(e.High)
 		d.line("whisker", low, high, middle, middle)
 		d.line("whisker", low, low, middle-4, middle+4)
-		d.line("whisker", high, high, middle-4, middle+4)
+		if e.High <= a.high { // else it goes on
+			d.line("whisker", high, high, middle-4, middle+4)
+		}
 	}
 	if baseline > 0 {
 		x := a.percent(baseline)

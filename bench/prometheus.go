@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,8 +23,8 @@ func (m *metrics) add(name, help string, value float64, labels ...string) {
 		m.names = append(m.names, name)
 	}
 	var pairs []string
-	for i := 0; i < len(labels); i += 2 {
-		pairs = append(pairs, labels[i]+`="`+escape.Replace(labels[i+1])+`"`)
+	for label := range slices.Chunk(labels, 2) {
+		pairs = append(pairs, label[0]+`="`+escape.Replace(label[1])+`"`)
 	}
 	m.help[name] = help
 	m.lines[name] = append(m.lines[name], fmt.Sprintf("loam_bench_%s{%s} %s", name, strings.Join(pairs, ","), strconv.FormatFloat(value, 'g', -1, 64)))

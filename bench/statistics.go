@@ -66,7 +66,12 @@ func (r JobResult) percentiles(percent float64) []float64 {
 // Rate is the geometric mean of the runs' throughput. Its interval is Student's over the runs' logarithms, as runs differ by
 // factors rather than by differences; with one run it is unbounded.
 func (r JobResult) Rate() Estimate {
-	mean, variance, n := logarithms(r.Throughput())
+	return estimate(r.Throughput())
+}
+
+// estimate is the geometric mean of repetitions.
+func estimate(values []float64) Estimate {
+	mean, variance, n := logarithms(values)
 	if n == 0 {
 		return Estimate{}
 	}

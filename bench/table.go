@@ -171,16 +171,16 @@ func known(h Histogram, percent float64) bool {
 	return float64(h.Count())*(100-percent) > 99.99 // 100, but for the rounding of 100 - 99.99
 }
 
-// megabytes is the average of what is read and written in a second, in 10⁶ bytes.
+// megabytes is Rate in 10⁶ bytes that are read and written.
 func (r JobResult) megabytes() float64 {
-	bytes, elapsed := 0.0, time.Duration(0)
+	bytes, operations := 0.0, int64(0)
 	for _, m := range r.Runs {
-		bytes, elapsed = bytes+float64(m.Read.Bytes+m.Write.Bytes), elapsed+m.Elapsed
+		bytes, operations = bytes+float64(m.Read.Bytes+m.Write.Bytes), operations+m.operations(r.Job)
 	}
-	if elapsed <= 0 {
+	if operations == 0 {
 		return 0
 	}
-	return bytes / 1e6 / elapsed.Seconds()
+	return r.Rate().Value * bytes / 1e6 / float64(operations)
 }
 
 // Spread is how far apart the repetitions' throughputs are, as a part of their average; false with fewer than two.
