@@ -20,8 +20,8 @@ const (
 	Better   Verdict = "better"
 	Worse    Verdict = "worse"
 	NoChange Verdict = "no change seen"
-	// Unclear is a figure that too few repetitions have, of one report or of both.
-	Unclear Verdict = "too few repetitions to tell"
+	// Unclear is a figure that fewer than three repetitions of one report have: there were no more, or too few operations for that percentile.
+	Unclear Verdict = "too little to tell"
 )
 
 // perSecond is the Change.Unit of throughput.
@@ -33,8 +33,8 @@ const Throughput = "throughput"
 // Comparison holds a report against an earlier one.
 type Comparison struct {
 	Changes []Change `json:"changes"`
-	// Confidence is that of each interval, chosen so that all of them together hold the true figures in 95 of 100 comparisons (Bonferroni's
-	// correction): of forty figures of the same disk, two would otherwise seem to have changed.
+	// Confidence is that of each interval. It is chosen so that of a hundred changes that are called, five may be noise, and that where nothing
+	// changed, ninety-five comparisons of a hundred call none: of forty figures of the same disk, two would otherwise seem to have changed.
 	Confidence float64 `json:"confidence"`
 	// Notes are what whoever reads the verdicts must know: doubts about either report, and what was not compared.
 	Notes []string `json:"notes"`
@@ -106,8 +106,8 @@ func Compare(a, b Report) (Comparison, error) {
 	if len(pairs) == 0 {
 		return Comparison{}, fmt.Errorf("no job was measured in the same place in both (%s): %w", strings.Join(notes, "; "), ErrIncomparable)
 	}
-	samples, told := sample(pairs)
-	c := Comparison{Notes: append(differences(a, b), notes...), Confidence: 1 - (1-usual)/float64(max(told, 1))}
+	samples := sample(pairs)
+	c := Comparison{Notes: append(differences(a, b), notes...), Confidence: confidence(samples)}
 	for _, s := range samples {
 		c.Changes = append(c.Changes, s.judge(c.Confidence))
 	}
@@ -123,28 +123,56 @@ type samples struct {
 	a, b []float64
 }
 
-// sample lists the figures that either has, and how many of them have enough repetitions.
-func sample(pairs []pair) (all []samples, told int) {
+// sample lists the figures that either has.
+func sample(pairs []pair) (all []samples) {
 	for _, p := range pairs {
 		for _, f := range figures() {
 			s := samples{Change{Where: p.where, Job: p.a.Job.Name, Figure: f.name, Unit: f.unit}, f, f.of(p.a), f.of(p.b)}
 			s.A, s.B = average(s.a), average(s.b)
-			if len(s.a)+len(s.b) == 0 {
-				continue
+			if len(s.a)+len(s.b) > 0 {
+				all = append(all, s)
 			}
-			if s.enough() {
-				told++
-			}
-			all = append(all, s)
 		}
 	}
-	return all, told
+	return all
 }
 
 func (s samples) enough() bool { return min(len(s.a), len(s.b)) >= fewRepetitions }
 
 // grain is how closely anything is measured (Histogram). Repetitions that agree to the last digit do not prove a smaller change.
 const grain = 0.01
+
+// chance is that of so much of a difference, or more, where nothing changed.
+func (s samples) chance() float64 {
+	difference, deviation, freedom, ok := welch(s.b, s.a)
+	beyond := math.Abs(difference) - math.Log1p(grain)
+	switch {
+	case !ok || beyond <= 0:
+		return 1
+	case deviation == 0:
+		return 0
+	}
+	return 1 - within(beyond/deviation, freedom)
+}
+
+// confidence is that of the intervals by Benjamini and Hochberg's procedure (1995), with the intervals that belong to it (Benjamini and
+// Yekutieli, 2005): the more figures changed for certain, the narrower may all be.
+func confidence(all []samples) float64 {
+	var chances []float64
+	for _, s := range all {
+		if s.enough() {
+			chances = append(chances, s.chance())
+		}
+	}
+	slices.Sort(chances)
+	called := 1
+	for i, chance := range chances {
+		if chance <= (1-usual)*float64(i+1)/float64(len(chances)) {
+			called = i + 1
+		}
+	}
+	return 1 - (1-usual)*float64(called)/float64(max(len(chances), 1))
+}
 
 // judge gives a change its interval and verdict.
 func (s samples) judge(confidence float64) Change {

@@ -12,12 +12,14 @@ import (
 
 func (a *app) benchCompare() *cobra.Command {
 	var failOn part
+	output := choice{value: outputTable, allowed: []string{outputTable, outputJSON}}
 	cmd := &cobra.Command{
 		Use: "compare A.json B.json", Short: "Say what changed from one report to another, outside the noise",
 		Long: `Compares two reports that --json wrote: throughput, p50, p99 and p99.9 of the latency, and processor
 time, of each job. A change is called only where the repetitions' spread does not explain it: the
-ratio's confidence interval (Welch's, of logarithms) leaves out 1. The intervals are as wide as it
-takes for all of them together to hold the truth in 95 of 100 comparisons.
+ratio's confidence interval (Welch's, of logarithms) leaves out 1. The intervals are so wide that of a
+hundred changes that are called, five may be noise (Benjamini and Hochberg's procedure), and that
+where nothing changed, ninety-five comparisons of a hundred call none.
 
 It needs three repetitions in both reports, and five or more to see small changes. Noise that a
 report does not have in it (another day, another disk of the same kind) is not accounted for:
@@ -25,7 +27,7 @@ measure again before you believe it.
 
 Reports of different kinds, sizes, runtimes or jobs are refused.
 
-Exit codes: 0 compared; 1 not comparable, or with --fail-on, a job has too few repetitions to tell;
+Exit codes: 0 compared; 1 not comparable, or with --fail-on, too little of a job was measured to tell;
 2 wrong usage; 5 with --fail-on, something got worse by more than that.`,
 		Example: "  loam bench compare before.json after.json\n  loam bench compare before.json after.json --fail-on=10%",
 		Args:    files("A.json", "B.json"),
@@ -42,6 +44,7 @@ Exit codes: 0 compared; 1 not comparable, or with --fail-on, a job has too few r
 			if err != nil {
 				return refuse("%s and %s: %w", args[0], args[1], err)
 			}
+			a.output = output
 			if err := a.print(c, nil, func(w io.Writer) { writeComparison(w, c) }); err != nil {
 				return err
 			}
@@ -51,9 +54,8 @@ Exit codes: 0 compared; 1 not comparable, or with --fail-on, a job has too few r
 			return tooMuch(c, failOn)
 		},
 	}
-	a.output = choice{value: outputTable, allowed: []string{outputTable, outputJSON}}
-	cmd.Flags().VarP(&a.output, "output", "o", "how to print it")
-	_ = cmd.RegisterFlagCompletionFunc("output", a.output.complete) // fails only for a flag that is not there
+	cmd.Flags().VarP(&output, "output", "o", "how to print it")
+	_ = cmd.RegisterFlagCompletionFunc("output", output.complete) // fails only for a flag that is not there
 	cmd.Flags().Var(&failOn, "fail-on", "fail when a figure got worse by more than `PERCENT` of it, as in 10%, outside the noise")
 	return cmd
 }
@@ -74,7 +76,7 @@ func tooMuch(c bench.Comparison, limit part) error {
 		return failure{exitWorse, fmt.Errorf("worse by more than %s: %s", limit.text, strings.Join(worse, "; "))}
 	}
 	if len(unclear) > 0 {
-		return refuse("--fail-on %s cannot be judged, with too few repetitions: %s", limit.text, strings.Join(unclear, ", "))
+		return refuse("--fail-on %s cannot be judged, with too little measured: %s", limit.text, strings.Join(unclear, ", "))
 	}
 	return nil
 }

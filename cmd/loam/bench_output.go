@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,13 +33,13 @@ type benchForm struct {
 // flags adds those that say which files to write.
 func (o *benchOutput) flags(cmd *cobra.Command) {
 	o.forms = []*benchForm{
-		{flag: "json", help: "write all that was measured to `FILE`, for `loam bench show` and `compare`", encode: bench.Encode},
-		{flag: "html", help: "write a page with plots, which needs no network, to `FILE`", encode: bench.EncodeHTML},
-		{flag: "textfile", help: "write metrics to `FILE`, for node exporter's textfile collector (NAME.prom)", encode: bench.EncodePrometheus},
-		{flag: "go-bench", help: "write lines of Go's benchmark format to `FILE`, for benchstat", encode: bench.EncodeGo},
+		{flag: "json", help: "all that was measured, for loam bench show and compare, to `FILE`", encode: bench.Encode},
+		{flag: "html", help: "a page with plots, which needs no network, to `FILE`", encode: bench.EncodeHTML},
+		{flag: "textfile", help: "metrics for node exporter's textfile collector to `FILE` (NAME.prom)", encode: bench.EncodePrometheus},
+		{flag: "go-bench", help: "lines of Go's benchmark format, for benchstat, to `FILE`", encode: bench.EncodeGo},
 	}
 	for _, f := range o.forms {
-		cmd.Flags().StringVar(&f.path, f.flag, "", f.help+"; - prints it instead of the table")
+		cmd.Flags().StringVar(&f.path, f.flag, "", f.help)
 		_ = cmd.MarkFlagFilename(f.flag) // fails only for a flag that is not there
 	}
 }
@@ -65,10 +66,18 @@ func (o *benchOutput) check() error {
 			err = errors.Join(scratch.Close(), os.Remove(scratch.Name()))
 		}
 		if err != nil {
-			return refuse("--%s %s: %w", f.flag, f.path, err)
+			return refuse("--%s %s: %w", f.flag, f.path, withoutScratch(err))
 		}
 	}
 	return nil
+}
+
+// withoutScratch leaves out of an error the name of a file that nobody asked for.
+func withoutScratch(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // scratchPattern names a file until it is whole. node exporter reads *.prom alone.
@@ -91,7 +100,7 @@ func (o *benchOutput) write(a *app, r bench.Report) error {
 			people = false
 			_, err = a.stdout.Write(b.Bytes())
 		default:
-			err = replace(f.path, b.Bytes())
+			err = withoutScratch(replace(f.path, b.Bytes()))
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("--%s %s: %w", f.flag, f.path, err))
