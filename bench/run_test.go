@@ -21,12 +21,12 @@ func (f fake) Run(ctx context.Context, s Spec) (Measurement, error) { return f(c
 
 // did is a run of so many reads in a second.
 func did(n int64) Measurement {
-	return Measurement{Elapsed: time.Second, Read: Direction{Operations: n, Bytes: lvm.Bytes(n) * page}}
+	return Measurement{Elapsed: time.Second, Read: Direction{Operations: n, Bytes: lvm.Bytes(n) * smallBlock}}
 }
 
 // three is a profile of three jobs.
 func threeJobs(repetitions int) Profile {
-	job := func(name string, p Pattern) Job { return Job{Name: name, Pattern: p, BlockSize: page, Depth: 1} }
+	job := func(name string, p Pattern) Job { return Job{Name: name, Pattern: p, BlockSize: smallBlock, Depth: 1} }
 	return Profile{Name: "p", Runtime: shortRuntime, Repetitions: repetitions, MaxRounds: 9, Jobs: []Job{job("a", Read), job("b", RandRead), job("c", Write)}}
 }
 
@@ -137,7 +137,7 @@ func TestDoubtsAreLabelled(t *testing.T) {
 		"one of the processors was busy": {JobResult{Runs: []Measurement{did(1), did(1), busy}}, nil, []Label{CPUSaturated}},
 		"all processors were busy":       {JobResult{Runs: []Measurement{did(1), all, all}}, nil, []Label{CPUSaturated}},
 		"from run to run it became less": {JobResult{Runs: []Measurement{first, second, third}}, nil, []Label{Throttled}},
-		"through the page cache":         {JobResult{Job: log, Runs: []Measurement{did(1), did(1), did(1)}}, nil, []Label{Cached}},
+		"through the smallBlock cache":         {JobResult{Job: log, Runs: []Measurement{did(1), did(1), did(1)}}, nil, []Label{Cached}},
 		"a run is missing":               {JobResult{Runs: []Measurement{did(1), did(1)}}, nil, []Label{Partial, Quick}},
 		"short runs":                     {JobResult{Runs: []Measurement{did(1), did(1), did(1)}}, func(p *Profile) { p.Runtime = time.Second }, []Label{Quick}},
 		"too few runs":                   {JobResult{Runs: []Measurement{did(1)}}, func(p *Profile) { p.Repetitions = 1 }, []Label{Quick}},
