@@ -111,11 +111,10 @@ func (r Report) doubtful() []string {
 	}
 	for _, s := range r.Stages {
 		switch {
-		case s.Skipped == "":
-		case len(s.Jobs) == 0:
+		case s.Skipped != "" && len(s.Jobs) == 0:
 			notes = append(notes, fmt.Sprintf("%s was not measured: %s", s.Name, s.Skipped))
-		default:
-			notes = append(notes, fmt.Sprintf("%s was not measured with all jobs: %s", s.Name, s.Skipped))
+		case s.Skipped != "":
+			notes = append(notes, fmt.Sprintf("Not every job ran in %s: %s", s.Name, s.Skipped))
 		}
 		for _, j := range s.Jobs {
 			if j.Error != "" {

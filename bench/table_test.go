@@ -45,7 +45,7 @@ func TestLabelsOfSomeJobsAreMarkedAndThoseOfAllAreSaidOnce(t *testing.T) {
 		t.Errorf("lines are of %q, want %q", names, want)
 	}
 	want := []string{
-		"[a] partial: it was interrupted", "[b] page cache: writes", "All of it is quick: too short", "/data was not measured with all jobs: it is mounted", "b in /data ended early: no",
+		"[a] partial: it was interrupted", "[b] page cache: writes", "All of it is quick: too short", "Not every job ran in /data: it is mounted", "b in /data ended early: no",
 	}
 	notes := r.Notes()
 	for i, w := range want {
