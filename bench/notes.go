@@ -88,11 +88,11 @@ func (r Report) Head() []string {
 		case len(r.Stages) == 1 && s.Device == "":
 			head = append(head, s.Name)
 		case s.Device != "" && (len(r.Stages) == 1 || s.Device != r.Stages[0].Device):
-			head = append(head, s.Name+": "+s.Device)
+			head = append(head, s.Name+": "+strings.TrimSpace(s.Device))
 		}
 	}
 	if len(r.Stages) > 1 && r.Stages[0].Device != "" {
-		head = append(head, "Disk "+r.Stages[0].Device)
+		head = append(head, "Disk "+strings.TrimSpace(r.Stages[0].Device))
 	}
 	return head
 }
@@ -110,8 +110,11 @@ func (r Report) doubtful() []string {
 		notes = append(notes, "All of it is "+l.Words())
 	}
 	for _, s := range r.Stages {
-		if s.Skipped != "" {
-			notes = append(notes, fmt.Sprintf("%s was not written: %s", s.Name, s.Skipped))
+		switch {
+		case s.Skipped != "" && len(s.Jobs) == 0:
+			notes = append(notes, fmt.Sprintf("%s was not measured: %s", s.Name, s.Skipped))
+		case s.Skipped != "":
+			notes = append(notes, fmt.Sprintf("Not every job ran in %s: %s", s.Name, s.Skipped))
 		}
 		for _, j := range s.Jobs {
 			if j.Error != "" {
