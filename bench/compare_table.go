@@ -32,7 +32,7 @@ func (c Comparison) Tables() []Table {
 func (c Change) amount(v float64) string {
 	switch {
 	case v == 0:
-		return "-"
+		return unknown
 	case c.Unit == perSecond:
 		return three(v) + "/s"
 	}
@@ -42,7 +42,7 @@ func (c Change) amount(v float64) string {
 // percent is the change with its interval.
 func (c Change) percent() string {
 	if c.Ratio == nil {
-		return "-"
+		return unknown
 	}
 	return fmt.Sprintf("%+.1f %% (%+.1f to %+.1f)", 100*(c.Ratio.Value-1), 100*(c.Ratio.Low-1), 100*(c.Ratio.High-1))
 }

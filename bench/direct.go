@@ -84,6 +84,7 @@ type worker struct {
 	recorder *recorder
 	spec     Spec
 	flying   int
+	start    time.Time
 }
 
 type request struct {
@@ -104,7 +105,7 @@ func newWorker(f *os.File, s Spec) (*worker, error) {
 		return nil, errors.Join(err, unix.Munmap(memory))
 	}
 	w := &worker{ring: ring, memory: memory, requests: make([]request, depth), blocks: newBlocks(s), spec: s,
-		random: rand.NewPCG(uint64(s.Seed), 1), recorder: newRecorder(s)}
+		random: rand.NewPCG(uint64(s.Seed), 1), recorder: newRecorder(s), start: time.Now()}
 	size := int(s.Job.BlockSize)
 	for i := range w.requests {
 		r := &w.requests[i]
@@ -120,11 +121,15 @@ func (w *worker) close() {
 	_ = unix.Munmap(w.memory)
 }
 
+// now is the time by one reading of the monotonic clock; time.Now reads two, which in some virtual machines are calls of the kernel.
+func (w *worker) now() time.Time { return w.start.Add(time.Since(w.start)) }
+
 // run keeps every request in flight until the job's time is over, and then waits for those that are.
 func (w *worker) run(ctx context.Context) error {
 	w.recorder.begin()
+	now := w.now()
 	for i := range w.requests {
-		w.prepare(&w.requests[i])
+		w.prepare(&w.requests[i], now)
 	}
 	for {
 		if err := w.ring.submit(); err != nil {
@@ -137,7 +142,7 @@ func (w *worker) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		now := time.Now()
+		now := w.now()
 		over := ctx.Err() != nil || w.recorder.over(now)
 		for _, e := range events {
 			r := &w.requests[e.data]
@@ -147,7 +152,7 @@ func (w *worker) run(ctx context.Context) error {
 			}
 			w.recorder.done(now, now.Sub(r.began), r.iocb.opcode == opWrite)
 			if !over {
-				w.prepare(r)
+				w.prepare(r, now)
 			}
 		}
 	}
@@ -168,8 +173,8 @@ func (w *worker) failed(r *request, result int64) error {
 	return fmt.Errorf("%s: only %d bytes", where, result)
 }
 
-// prepare puts the next request into the batch, if there is one.
-func (w *worker) prepare(r *request) {
+// prepare puts the next request into the batch, if there is one; the batch is submitted at once.
+func (w *worker) prepare(r *request, now time.Time) {
 	offset, ok := w.blocks.next()
 	if !ok {
 		return
@@ -181,7 +186,7 @@ func (w *worker) prepare(r *request) {
 	}
 	w.flying++
 	w.ring.batch = append(w.ring.batch, &r.iocb)
-	r.began = time.Now()
+	r.began = now
 }
 
 // fill makes a block that does not compress.

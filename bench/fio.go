@@ -127,7 +127,7 @@ func (f Fio) run(ctx context.Context, s Spec) (printed, log []byte, failed error
 	if err != nil {
 		return nil, nil, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }() // what stays of it is small, and in the folder for temporary files
 	path := filepath.Join(folder, "log")
 	var out bytes.Buffer
 	_, failed = tool.Command{Name: "fio", Args: f.arguments(s, path), Stdout: &out, Patience: lastWords}.Run(ctx)

@@ -196,7 +196,7 @@ func (r Report) bar(ids *int, a axis, s Stage, j JobResult) plotted {
 	if ratio, ok := r.Cost(s, j.Job.Name); ok {
 		of, _ := r.amount(*r.stage(s.Baseline).job(j.Job.Name))
 		baseline = of.Value
-		row.Detail = ratio.String() + " × " + s.Baseline
+		row.Detail = ratio.String() + " × that of " + s.Baseline
 		said += ", " + row.Detail
 	}
 	row.Plot = plotAmount(ids, a, said, e, baseline)

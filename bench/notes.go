@@ -88,11 +88,11 @@ func (r Report) Head() []string {
 		case len(r.Stages) == 1 && s.Device == "":
 			head = append(head, s.Name)
 		case s.Device != "" && (len(r.Stages) == 1 || s.Device != r.Stages[0].Device):
-			head = append(head, s.Name+": "+s.Device)
+			head = append(head, s.Name+": "+strings.TrimSpace(s.Device))
 		}
 	}
 	if len(r.Stages) > 1 && r.Stages[0].Device != "" {
-		head = append(head, "Disk "+r.Stages[0].Device)
+		head = append(head, "Disk "+strings.TrimSpace(r.Stages[0].Device))
 	}
 	return head
 }

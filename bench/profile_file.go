@@ -115,12 +115,12 @@ func (r *profileFile) add(n ast.Node, path, format string, args ...any) {
 
 func (r *profileFile) root(n ast.Node) {
 	var jobs ast.Node
-	fields(r, n, "", profileKeys, &r.profile, func(name string, value ast.Node) bool {
+	fields(r, n, section[Profile]{keys: profileKeys, other: func(name string, value ast.Node) bool {
 		if name == "jobs" {
 			jobs = value
 		}
 		return name == "jobs"
-	})
+	}}, &r.profile)
 	list, ok := jobs.(*ast.SequenceNode)
 	if !ok || len(list.Values) == 0 || len(list.Values) > mostJobs {
 		r.add(n, "jobs", "expected a list of 1 to %d jobs", mostJobs)
@@ -134,7 +134,7 @@ func (r *profileFile) root(n ast.Node) {
 func (r *profileFile) job(n ast.Node, path string) {
 	j := Job{Depth: 1}
 	before := len(r.problems)
-	fields(r, n, path, jobKeys, &j, func(string, ast.Node) bool { return false })
+	fields(r, n, section[Job]{path: path, keys: jobKeys, other: func(string, ast.Node) bool { return false }}, &j)
 	if len(r.problems) > before {
 		return
 	}
@@ -166,36 +166,43 @@ func (j Job) unlike() (field, text string) {
 	return "", ""
 }
 
-// fields decodes the entries of a mapping by a table of keys; other takes those that are in none.
-func fields[T any](r *profileFile, n ast.Node, path string, keys []profileKey[T], to *T, other func(name string, value ast.Node) bool) {
+// section is a mapping in a file.
+type section[T any] struct {
+	path  string // "" or jobs[0]
+	keys  []profileKey[T]
+	other func(name string, value ast.Node) bool // takes those that are not among keys
+}
+
+// fields decodes the entries of a mapping.
+func fields[T any](r *profileFile, n ast.Node, in section[T], to *T) {
 	m, ok := n.(*ast.MappingNode)
 	if !ok {
-		r.add(n, path, "expected keys and values")
+		r.add(n, in.path, "expected keys and values")
 		return
 	}
 	for _, entry := range m.Values {
 		name := entry.Key.String()
-		here := strings.TrimPrefix(path+"."+name, ".")
-		at := slices.IndexFunc(keys, func(k profileKey[T]) bool { return k.name == name })
+		here := strings.TrimPrefix(in.path+"."+name, ".")
+		at := slices.IndexFunc(in.keys, func(k profileKey[T]) bool { return k.name == name })
 		switch {
-		case at < 0 && !other(name, entry.Value):
-			r.add(entry.Key, here, "unknown key; known here: %s", keyNames(keys, path))
+		case at < 0 && !in.other(name, entry.Value):
+			r.add(entry.Key, here, "unknown key; known here: %s", in.names())
 		case at < 0:
 		default:
 			scalar, ok := entry.Value.(ast.ScalarNode)
-			if !ok || !keys[at].set(to, fmt.Sprint(scalar.GetValue())) {
-				r.add(entry.Key, here, "expected %s, got %.60q", keys[at].expects, entry.Value.String())
+			if !ok || !in.keys[at].set(to, fmt.Sprint(scalar.GetValue())) {
+				r.add(entry.Key, here, "expected %s, got %.60q", in.keys[at].expects, entry.Value.String())
 			}
 		}
 	}
 }
 
-func keyNames[T any](keys []profileKey[T], path string) string {
+func (in section[T]) names() string {
 	var names []string
-	for _, k := range keys {
+	for _, k := range in.keys {
 		names = append(names, k.name)
 	}
-	if path == "" {
+	if in.path == "" {
 		names = append(names, "jobs")
 	}
 	return strings.Join(names, ", ")

@@ -137,7 +137,7 @@ func TestDoubtsAreLabelled(t *testing.T) {
 		"one of the processors was busy": {JobResult{Runs: []Measurement{did(1), did(1), busy}}, nil, []Label{CPUSaturated}},
 		"all processors were busy":       {JobResult{Runs: []Measurement{did(1), all, all}}, nil, []Label{CPUSaturated}},
 		"from run to run it became less": {JobResult{Runs: []Measurement{first, second, third}}, nil, []Label{Throttled}},
-		"through the smallBlock cache":         {JobResult{Job: log, Runs: []Measurement{did(1), did(1), did(1)}}, nil, []Label{Cached}},
+		"through the smallBlock cache":   {JobResult{Job: log, Runs: []Measurement{did(1), did(1), did(1)}}, nil, []Label{Cached}},
 		"a run is missing":               {JobResult{Runs: []Measurement{did(1), did(1)}}, nil, []Label{Partial, Quick}},
 		"short runs":                     {JobResult{Runs: []Measurement{did(1), did(1), did(1)}}, func(p *Profile) { p.Runtime = time.Second }, []Label{Quick}},
 		"too few runs":                   {JobResult{Runs: []Measurement{did(1)}}, func(p *Profile) { p.Repetitions = 1 }, []Label{Quick}},

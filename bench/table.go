@@ -24,6 +24,9 @@ const (
 	columnCPU    = "CPU/IO"
 )
 
+// unknown is the cell of a figure that nobody knows.
+const unknown = "-"
+
 // percentiles are those that are shown.
 var percentiles = []struct {
 	name    string
@@ -53,18 +56,22 @@ func (r Report) Tables() []Table {
 	return all
 }
 
-// jobs are those of all stages, in the order in which they first come.
+// jobs are those of all stages, in the order of the profile.
 func (r Report) jobs() []Job {
 	var all []Job
 	for _, s := range r.Stages {
 		for _, j := range s.Jobs {
-			if !slices.ContainsFunc(all, func(known Job) bool { return known.Name == j.Job.Name }) {
+			if !slices.ContainsFunc(all, named(j.Job.Name)) {
 				all = append(all, j.Job)
 			}
 		}
 	}
+	place := func(j Job) int { return slices.IndexFunc(r.Profile.Jobs, named(j.Name)) }
+	slices.SortStableFunc(all, func(a, b Job) int { return place(a) - place(b) })
 	return all
 }
+
+func named(name string) func(Job) bool { return func(j Job) bool { return j.Name == name } }
 
 func (r Report) columns(first string) []string {
 	all := []string{first, columnIOPS, columnMB, columnSpread}
@@ -134,7 +141,7 @@ func (r JobResult) only(pattern Pattern) JobResult {
 }
 
 func (r Report) row(name string, s Stage, j JobResult) []string {
-	cells := []string{name, "-", "-", "-"}
+	cells := []string{name, unknown, unknown, unknown}
 	latency := j.Latency()
 	if len(j.Runs) > 0 {
 		cells[1], cells[2] = three(j.Rate().Value), three(j.megabytes())
@@ -145,24 +152,24 @@ func (r Report) row(name string, s Stage, j JobResult) []string {
 	for _, p := range percentiles {
 		cells = append(cells, percentile(latency, p.percent))
 	}
-	cells = append(cells, "-")
+	cells = append(cells, unknown)
 	if cpu := j.CPUPerIO(); cpu > 0 {
 		cells[len(cells)-1] = short(cpu)
 	}
 	if !r.relative() {
 		return cells
 	}
-	cost := "-"
+	cost := unknown
 	if ratio, ok := r.Cost(s, j.Job.Name); ok {
 		cost = ratio.String()
 	}
 	return append(cells, cost)
 }
 
-// percentile is "-" where fewer operations were measured than one is expected beyond it.
+// percentile is unknown where fewer operations were measured than one is expected beyond it.
 func percentile(h Histogram, percent float64) string {
 	if !known(h, percent) {
-		return "-"
+		return unknown
 	}
 	return short(h.Percentile(percent))
 }
@@ -228,8 +235,14 @@ func (j Job) String() string {
 // expendable are the columns to leave out where there is not room for all, the first one first.
 var expendable = []string{"P99.9", columnSpread, columnCPU, columnMB}
 
-// Fit leaves columns out until the table is at most as wide, with two spaces between columns, or until nothing is left that may go.
+// Fit leaves columns out until the table is at most as wide, with two spaces between columns, or until nothing is left that may go. Those
+// in which nothing is known go first.
 func (t Table) Fit(width int) Table {
+	for i := len(t.Columns) - 1; i > 0 && t.width() > width; i-- {
+		if !slices.ContainsFunc(t.Rows, func(row []string) bool { return row[i] != unknown }) {
+			t = t.without(i)
+		}
+	}
 	for _, name := range expendable {
 		if t.width() <= width {
 			break

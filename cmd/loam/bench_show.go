@@ -12,7 +12,7 @@ func (a *app) benchShow() *cobra.Command {
 	var out benchOutput
 	cmd := &cobra.Command{
 		Use: "show REPORT.json", Short: "Print a report that was kept, or make a page or other files of it",
-		Long:    `Prints the table of a report that --json wrote, and writes the files that are asked for.
+		Long: `Prints the table of a report that --json wrote, and writes the files that are asked for.
 With - for FILE, what would be in it is printed instead of the table.`,
 		Example: "  loam bench show before.json\n  loam bench show before.json --html before.html",
 		Args:    files("REPORT.json"),

@@ -71,8 +71,8 @@ func TestPictures(t *testing.T) {
 		report string
 		view
 	}{
-		"bench-light": {"layers", view{"light", 1000, 1400, false}},
-		"bench-dark":  {"layers", view{"dark", 1000, 1400, false}},
+		"bench-light": {"layers", view{"light", 1200, 1700, false}},
+		"bench-dark":  {"layers", view{"dark", 1200, 1700, false}},
 		"bench-phone": {"report", view{"light", 390, 1400, true}},
 	} {
 		c.open(page(t, shot.report), shot.view)
@@ -80,7 +80,7 @@ func TestPictures(t *testing.T) {
 		if len(text) > 200<<10 {
 			t.Errorf("%s has %d KiB, and is for a repository: at most 200", name, len(text)>>10)
 		}
-		if err := os.WriteFile(filepath.Join(folder, name+".png"), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name+".png"), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
