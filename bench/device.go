@@ -81,7 +81,7 @@ func described(d disk.Disk) string {
 	if d.Rotational {
 		medium = "rotational"
 	}
-	return strings.TrimSpace(d.Model+" ") + " " + fmt.Sprintf("(%s, %v)", medium, d.Size)
+	return strings.TrimSpace(fmt.Sprintf("%s (%s, %v)", strings.TrimSpace(d.Model), medium, d.Size))
 }
 
 // Described is what disks are, for people: as much as can be found out.

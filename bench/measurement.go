@@ -24,6 +24,8 @@ type Spec struct {
 	WarmUp  time.Duration
 	Runtime time.Duration
 	Seed    int64 // of the random order, so that targets are compared on the same one
+	// Apart is how far apart blocks begin, where that is more than their size: one of them in each chunk of a thin volume. fio has no such order.
+	Apart lvm.Bytes
 	// Once ends the run when every block has been reached once, however early: the first write to a thin volume can be measured only once.
 	Once bool
 }

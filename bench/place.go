@@ -29,6 +29,7 @@ type Place struct {
 	Offset   lvm.Bytes        // where what may be read and written begins
 	Shared   bool             // others' reads and writes are among what the counters say
 	Once     bool             // each block is reached once in a run, and none before: the first time is what is measured
+	Chunk    lvm.Bytes        // with Once: what the first block that reaches it costs more than the others; jobs in random order reach each once
 	Baseline string           // of the stage: the place that its cost is a ratio of
 	Refuses  func(Job) string // why a job is not to be run there, for people; "" when it is; nil: all are
 	// Before makes the place ready for one run, and returns what ends that, whatever became of the run; nil: it is always ready.

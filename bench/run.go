@@ -64,10 +64,10 @@ func (p Plan) check() error {
 			len(p.Profile.Jobs), len(p.Places))
 	}
 	for _, place := range p.Places {
-		if slices.ContainsFunc(p.Profile.Jobs, func(j Job) bool { return place.Refusal(j) == "" }) {
+		if place.ReadOnly == "" || slices.ContainsFunc(p.Profile.Jobs, func(j Job) bool { return !j.Writes() }) {
 			continue
 		}
-		return unfit("no job of profile %s can be run on %s: %s", p.Profile.Name, place.Path, place.Refusal(p.Profile.Jobs[0]))
+		return unfit("every job of profile %s writes, and %s is not written: %s", p.Profile.Name, place.Path, place.ReadOnly)
 	}
 	return nil
 }
@@ -167,7 +167,11 @@ func (r *runner) measured(ctx context.Context, place *Place, s Spec) (m Measurem
 		}
 		defer func() { err = errors.Join(err, after()) }()
 	}
-	return measure(ctx, r.Engine, place, s)
+	engine := r.Engine
+	if s.Once && s.Job.random() && place.Chunk > s.Job.BlockSize {
+		s.Apart, engine = place.Chunk, Direct{}
+	}
+	return measure(ctx, engine, place, s)
 }
 
 // label adds the doubts that the runs raise.

@@ -90,6 +90,12 @@ func (s *site) place(d lvm.Device) *bench.Place {
 	return &bench.Place{Path: d.Path, Size: s.Profile.Size, Device: s.disk, Major: d.Major, Minor: d.Minor}
 }
 
+// chunk is what the thin pool allocates, and copies, at once.
+func (s *site) chunk() lvm.Bytes {
+	lv, _ := s.group.LV(s.thinPool)
+	return lv.ChunkSize
+}
+
 // filled is a volume of which all has been written.
 func (s *site) filled(ctx context.Context, d lvm.Device, err error) (*bench.Place, error) {
 	if err != nil {
@@ -124,7 +130,7 @@ func (s *site) openFirstWrite(_ context.Context, _ choice, places map[string]*be
 		return err
 	}
 	place := s.place(d)
-	place.Once, place.Refuses = true, first
+	place.Once, place.Chunk, place.Refuses = true, s.chunk(), first
 	place.Before = func(ctx context.Context) (func() error, error) {
 		return func() error { return nil }, s.blank(ctx, name, d.Path)
 	}
@@ -140,7 +146,7 @@ func (s *site) openCopied(ctx context.Context, _ choice, places map[string]*benc
 	if err != nil {
 		return err
 	}
-	place.Once, place.Refuses = true, copying
+	place.Once, place.Chunk, place.Refuses = true, s.chunk(), copying
 	place.Before = func(context.Context) (func() error, error) {
 		return func() error { return s.remove(snapshot) }, s.snapshot(name, snapshot)
 	}
