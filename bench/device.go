@@ -41,7 +41,7 @@ func openDevice(ctx context.Context, w Wanted) (*Place, error) {
 	}
 	p.Device = described(disks[at].Disk)
 	if verdict := disk.Assess(disk.Survey{Disks: disks})[at]; !verdict.Unnamed {
-		p.ReadOnly = verdict.Reason()
+		p.ReadOnly = strings.Join(verdict.Reasons[1:], "; ") // the first one is that no pool names it, as there are none here
 	} else {
 		// A second look past everything that the first one remembers.
 		if err := scanner.Recheck(ctx, disks[at].Disk); err != nil {
@@ -81,7 +81,7 @@ func described(d disk.Disk) string {
 	if d.Rotational {
 		medium = "rotational"
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s (%s, %v)", strings.TrimSpace(d.Model), medium, d.Size))
+	return strings.TrimSpace(fmt.Sprintf("%s (%s, %v)", d.Model, medium, d.Size))
 }
 
 // Described is what disks are, for people: as much as can be found out.

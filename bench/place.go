@@ -49,9 +49,14 @@ type Wanted struct {
 // ErrUnfit says that a place is not to be measured, or not so.
 var ErrUnfit = errors.New("not to be measured")
 
-func unfit(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, ErrUnfit)...)
-}
+// refusal is an ErrUnfit that needs no more words than its own.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func (refusal) Is(target error) bool { return target == ErrUnfit }
+
+func unfit(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
 // Open looks at a place and prepares it: in a folder it makes a file and writes all of it, as what was never written is read from nowhere.
 // Nothing was written when the error is ErrUnfit; Close removes what was made.

@@ -148,11 +148,13 @@ func (r *runner) once(ctx context.Context, place *Place, result *JobResult, roun
 	if m.Elapsed > 0 {
 		result.Runs = append(result.Runs, m)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		result.Error = "interrupted"
+	default:
 		result.Error = err.Error()
-		if ctx.Err() == nil {
-			r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
-		}
+		r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
 	}
 }
 
