@@ -3,7 +3,6 @@ package drill
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +15,7 @@ func poolBroken(d *drill) {
 	d.insert(0, 320*lvm.MiB)
 	d.start(generous)
 	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
+	d.volume("unlucky", "", 64*lvm.MiB)
 	metadata := d.on("loam--p-pool_tmeta")
 	var length, offset int64
 	var device string
@@ -25,11 +25,12 @@ func poolBroken(d *drill) {
 	const superblock = 8 // sectors
 	metadata.become(fmt.Sprintf("0 %d linear %s %d\n%d %d flakey %s %d 0 3600 1 error_writes",
 		superblock, device, offset, superblock, length-superblock, device, offset+superblock))
-	f, err := os.OpenFile(filepath.Join(d.agent.Target(k.volume), "unlucky"), os.O_CREATE|os.O_WRONLY|unix.O_SYNC, 0o600)
-	if err == nil {
-		_, err = f.Write(make([]byte, 8*lvm.MiB))
-		f.Close()
+	f, err := os.OpenFile("/dev/mapper/loam--p-unlucky", os.O_WRONLY|unix.O_SYNC, 0)
+	if err != nil {
+		d.t.Fatal(err)
 	}
+	_, err = f.WriteAt(make([]byte, lvm.MiB), int64(32*lvm.MiB))
+	f.Close()
 	if err == nil {
 		d.t.Error("what was written without metadata was acknowledged")
 	}

@@ -207,7 +207,7 @@ func lvmFailing(d *drill) {
 		d.t.Fatal(err)
 	}
 	const head = int64(lvm.MiB / lvm.Sector) // where LVM's metadata are
-	s.become(fmt.Sprintf("0 %d flakey %s 0 0 3600 1 error_writes\n%d %d linear %s %d", head, device, head, length-head, device, head))
+	s.become(fmt.Sprintf("0 %d flakey %s %d 0 3600 1 error_writes\n%d %d linear %s %d", head, device, start, head, length-head, device, start+head))
 	for i := range 6 {
 		_, err := d.agent.Controller().CreateVolume(context.Background(), nodetest.Request(fmt.Sprintf("v%d", i), "", 8*lvm.MiB))
 		if err == nil {
@@ -230,20 +230,22 @@ func lvmSlow(d *drill) {
 	s := d.insert(0, 320*lvm.MiB)
 	d.start(thick)
 	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
-	created := make(chan error)
-	d.dmsetup("suspend", "--nolockfs", "--noflush", s.name)
-	resume := sync.OnceFunc(func() { d.dmsetup("resume", s.name) })
-	d.t.Cleanup(resume)
-	go func() {
-		_, err := d.agent.Controller().CreateVolume(context.Background(), nodetest.Request("v", "", 8*lvm.MiB))
-		created <- err
-	}()
-	time.Sleep(12 * time.Second) // slower than ten seconds is what is slow
-	resume()
-	d.t.Logf("a volume that took long: %v", <-created)
+	var length int64
+	var where string
+	if _, err := fmt.Sscanf(s.table, "0 %d linear %s", &length, &where); err != nil {
+		d.t.Fatal(err)
+	}
+	if out, err := exec.Command("modprobe", "dm-delay").CombinedOutput(); err != nil {
+		d.t.Skipf("needs dm-delay: %v: %s", err, out)
+	}
+	const slow = 4000 // milliseconds for each write; a disk that takes five seconds is silent
+	s.become(fmt.Sprintf("0 %d delay %s 2048 0 %s 2048 %d", length, where, where, slow))
+	made := d.volume("slow", "", 8*lvm.MiB)
+	s.become(s.table)
 	d.raised()
 	d.ask("Look")
 	d.follow("Look")
+	d.agent.Delete(d.t, made) // quickly
 	d.cleared()
 	k.holds(d)
 	d.agent.Unmount(d.t, k.volume)

@@ -28,6 +28,9 @@ type exercise struct {
 	run   func(*drill)
 }
 
+// isLong says whether there is time for everything.
+func isLong() bool { return os.Getenv(longEnv) != "" }
+
 func exercises() []exercise {
 	return []exercise{
 		{"LoamPoolNearlyFull", true, poolNearlyFull},
@@ -54,7 +57,7 @@ func TestDrill(t *testing.T) {
 	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
 	for _, e := range exercises() {
 		t.Run(e.alert, func(t *testing.T) {
-			if e.long && os.Getenv(longEnv) == "" {
+			if e.long && !isLong() {
 				t.Skip("takes long: make faults, or " + longEnv + "=1")
 			}
 			d := &drill{t: t, alert: e.alert, disks: lvmtest.RequireDisks(t, 4), words: map[string]string{}, address: prometheus.FreeAddress(t)}
@@ -207,7 +210,7 @@ func (d *drill) wantAllFollowed() {
 	for _, all := range []map[string][]string{d.page.commands, d.page.queries} {
 		for heading, commands := range all {
 			inGuest := slices.ContainsFunc(commands, func(c string) bool { return !strings.HasPrefix(c, "kubectl ") })
-			if inGuest && !d.followed[heading] {
+			if inGuest && !d.followed[heading] && isLong() {
 				d.t.Errorf("what stands below %q was not tried: %q", heading, commands)
 			}
 		}

@@ -28,10 +28,10 @@ type slot struct {
 func (s slot) path() string { return "/dev/mapper/" + s.name }
 
 // insert puts a disk of that size into slot n, which device-mapper makes of the guest's disk n. Its UUID has a pool take it for the
-// one device of a disk with several paths.
+// one device of a disk with several paths. It begins behind where LVM looks for labels, so that LVM does not see it twice.
 func (d *drill) insert(n int, size lvm.Bytes) slot {
 	d.t.Helper()
-	s := slot{d, fmt.Sprintf("slot-%d", n), fmt.Sprintf("0 %d linear %s 0", int64(size/lvm.Sector), d.disks[n])}
+	s := slot{d, fmt.Sprintf("slot-%d", n), fmt.Sprintf("0 %d linear %s 2048", int64(size/lvm.Sector), d.disks[n])}
 	d.dmsetup("create", s.name, "--uuid", "mpath-"+s.name, "--table", s.table)
 	d.dmsetup("mknodes")
 	d.t.Cleanup(func() { s.become(s.table) }) // so that it can be cleaned
