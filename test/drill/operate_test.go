@@ -43,18 +43,18 @@ func (d *drill) configure(text string) {
 	if err := os.WriteFile(filepath.Join(d.agent.Dir, "config.yaml"), []byte("pools:\n- "+text+"\n"), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
+	time.Sleep(3 * time.Second) // the agent reads it once a second, and does not say so
 }
 
 func (d *drill) operate(kind string) {
 	old := d.insert(0, 320*lvm.MiB)
-	d.start(pool(kind, "0%", ""))
+	d.start(pool(kind, "0%", "/dev/none"))
 	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
 	before := d.agent.Capacity(d.t)
 	d.insert(1, 256*lvm.MiB)
 	d.await("the pool grows", func() bool { d.follow("Add a disk"); return d.agent.Capacity(d.t) > before })
 
-	d.configure(pool(kind, "400Mi", "")) // more than the new disk and the old one together have
-	d.await("the pool offers less", func() bool { return d.agent.Capacity(d.t) < before })
+	d.configure(pool(kind, "800Mi", "/dev/none")) // all of the new disk
 	d.insert(2, 800*lvm.MiB)
 	d.await("the disk is taken", func() bool { return len(d.listed("taken")) == 3 })
 	writing := d.write(filepath.Join(d.agent.Target(k.volume), "busy"))
@@ -63,8 +63,7 @@ func (d *drill) operate(kind string) {
 	both := d.page.commands[heading]
 	d.page.commands[heading] = both[:2]
 	d.follow(heading)
-	d.configure(pool(kind, "400Mi", old.path())) // between the two fences
-	time.Sleep(3 * time.Second)                  // the agent reads it once a second, and does not say so
+	d.configure(pool(kind, "800Mi", old.path())) // between the two fences
 	d.page.commands[heading] = both[2:]
 	d.follow(heading)
 	old.pull()
