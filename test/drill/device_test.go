@@ -57,7 +57,7 @@ func diskMissing(d *drill) {
 	d.insert(2, 320*lvm.MiB)
 	d.await("the new disk is taken", func() bool {
 		printed := d.follow("Over when")
-		return strings.Contains(printed, "slot-2") && len(d.listed("taken")) == 2
+		return strings.Contains(printed, "slot-2") && len(d.taken()) == 2
 	})
 	d.cleared()
 	k.holds(d)

@@ -56,7 +56,7 @@ func (d *drill) operate(kind string) {
 
 	d.configure(pool(kind, "800Mi", "/dev/none")) // all of the new disk
 	d.insert(2, 800*lvm.MiB)
-	d.await("the disk is taken", func() bool { return len(d.listed("taken")) == 3 })
+	d.await("the disk is taken", func() bool { return len(d.taken()) == 3 })
 	writing := d.write(filepath.Join(d.agent.Target(k.volume), "busy"))
 	d.words["OLDDISK"] = old.path()
 	const heading = "Replace a disk that still works"
@@ -69,7 +69,7 @@ func (d *drill) operate(kind string) {
 	old.pull()
 	d.configure(pool(kind, "0%", old.path()))
 	d.await("the pool has two disks, and its room", func() bool {
-		return len(d.listed("taken")) == 2 && d.agent.Capacity(d.t) > 700*lvm.MiB
+		return len(d.taken()) == 2 && d.agent.Capacity(d.t) > 700*lvm.MiB
 	})
 	writing()
 	k.holds(d)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/admin"
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
@@ -57,21 +58,21 @@ func (d *drill) madeRoom(fill func()) {
 	}
 	added := d.insert(1, 512*lvm.MiB)
 	d.await("the disk is taken", func() bool {
-		return strings.Contains(d.follow("Add a disk"), "taken") && len(d.listed("taken")) == 2
+		return strings.Contains(d.follow("Add a disk"), "taken") && len(d.taken()) == 2
 	})
 	d.t.Logf("%s was taken", added.path())
 	d.cleared()
 }
 
-// listed are the disks in a state.
-func (d *drill) listed(state string) (paths []string) {
+// taken are the disks that the pool has.
+func (d *drill) taken() (paths []string) {
 	d.t.Helper()
 	all, err := d.agent.Admin.Disks(context.Background())
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	for _, disk := range all {
-		if string(disk.State) == state {
+		if disk.State == admin.DiskTaken {
 			paths = append(paths, disk.Path)
 		}
 	}
