@@ -35,7 +35,7 @@ func exercises() []exercise {
 	return []exercise{
 		{"LoamPoolNearlyFull", true, poolNearlyFull},
 		{"LoamPoolFillsInADay", true, poolFillsInADay},
-		{"LoamPoolFull", false, poolFull},
+		{"LoamPoolFull", true, poolFull},
 		{"LoamPoolMetadataNearlyFull", true, poolMetadataNearlyFull},
 		{"LoamPoolBroken", true, poolBroken},
 		{"LoamDevicesSuspended", true, devicesSuspended},

@@ -49,13 +49,11 @@ func (d *drill) madeRoom(fill func()) {
 	if !strings.Contains(printed, "Add a disk, or delete volumes or snapshots") {
 		d.t.Errorf("it is not said what to do: %s", printed)
 	}
-	if isLong() {
-		d.words["NAME"] = d.first(printed, "forgotten")
-		d.follow("Delete what nobody needs")
-		d.cleared()
-		fill()
-		d.raised()
-	}
+	d.words["NAME"] = d.first(printed, "forgotten")
+	d.follow("Delete what nobody needs")
+	d.cleared()
+	fill()
+	d.raised()
 	added := d.insert(1, 512*lvm.MiB)
 	d.await("the disk is taken", func() bool {
 		return strings.Contains(d.follow("Add a disk"), "taken") && len(d.taken()) == 2
