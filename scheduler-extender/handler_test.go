@@ -122,7 +122,14 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 		{"no JSON", []byte("pod"), 400, "invalid character"},
 		{"half", []byte(`{"Pod":{`), 400, "unexpected EOF"},
 		{"another type", []byte(`{"Pod":[]}`), 400, "cannot unmarshal"},
-		{"null", []byte("null"), 400, "Pod is missing"},
+		{"null", []byte("null"), 400, "'{' was expected"},
+		{"nothing in it", []byte("{}"), 400, "Pod is missing"},
+		{"a pod that is null", []byte(`{"Pod":null,"NodeNames":["a"]}`), 400, "Pod is missing"},
+		{"two pods", []byte(`{"Pod":null,"Pod":null}`), 400, `"Pod" is there twice`},
+		{"names that are none", []byte(`{"Pod":{},"NodeNames":[1]}`), 400, "invalid character '1'"},
+		{"names that are no list", []byte(`{"Pod":{},"NodeNames":"a"}`), 400, "a list of strings was expected"},
+		{"names that do not end", []byte(`{"Pod":{},"NodeNames":["a`), 400, "unexpected EOF"},
+		{"something after it", []byte(`{"Pod":{}} {}`), 400, "the end was expected"},
 		{"no pod", &extenderv1.ExtenderArgs{NodeNames: &names}, 400, "Pod is missing"},
 		{"a pod without a name", &extenderv1.ExtenderArgs{Pod: nameless, NodeNames: &names}, 400, "needs a name"},
 		{"no nodes", &extenderv1.ExtenderArgs{Pod: schedulersPod("p", "data")}, 400, "neither NodeNames nor Nodes"},
@@ -258,13 +265,13 @@ func FuzzHandler(f *testing.F) {
 			}
 			return // nodes that make no sense go back as they came
 		}
-		asked, err := parseRequest(body)
+		asked, err := parseRequest(body, nil)
 		if err != nil {
 			t.Fatalf("answered, and cannot be read: %v", err)
 		}
 		if result.NodeNames != nil {
 			for _, name := range *result.NodeNames {
-				if !slices.Contains(asked.nodes, name) {
+				if !slices.ContainsFunc(asked.nodes, func(n []byte) bool { return string(n) == name }) {
 					t.Errorf("%q fits, of %q", name, asked.nodes)
 				}
 			}

@@ -38,8 +38,41 @@ func (c *column) at(slot int) room {
 
 // view is what nodes can give, as it was at one moment. It never changes.
 type view struct {
-	slots   map[string]int // of a Node, by its name
+	names   *names
 	columns map[string]*column
+}
+
+// names are the slots of Nodes.
+type names struct{ slots map[string]int32 }
+
+// candidates are the nodes that a pod may go to: as they are called, and where that is in a view.
+type candidates struct {
+	names [][]byte
+	slots []int32 // nowhere for one that no agent tells of
+	by    *names
+}
+
+// find looks the slots up, unless that was done by the same names.
+func (c *candidates) find(v *view) {
+	if c.by == v.names {
+		return
+	}
+	c.by, c.slots = v.names, make([]int32, len(c.names))
+	for at, name := range c.names {
+		slot, known := v.names.slots[string(name)]
+		if !known {
+			slot = nowhere
+		}
+		c.slots[at] = slot
+	}
+}
+
+func bytesOf(names []string) [][]byte {
+	all := make([][]byte, 0, len(names))
+	for _, name := range names {
+		all = append(all, []byte(name))
+	}
+	return all
 }
 
 // revision makes the next view from one: it copies what it changes, once.
@@ -49,7 +82,7 @@ type revision struct {
 }
 
 func (v *view) revise() *revision {
-	return &revision{next: &view{slots: v.slots, columns: maps.Clone(v.columns)}, copied: map[*column]map[int]bool{}}
+	return &revision{next: &view{names: v.names, columns: maps.Clone(v.columns)}, copied: map[*column]map[int]bool{}}
 }
 
 func (r *revision) set(class string, slot int, to room) {

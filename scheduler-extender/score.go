@@ -20,31 +20,41 @@ func scores(left []lvm.Bytes) []int64 {
 	distinct := slices.Clone(left)
 	slices.Sort(distinct)
 	distinct = slices.Compact(distinct)
+	steps := len(distinct) - 1
+	var least [maxScore]lvm.Bytes // that has the score 1, 2, …
+	for s := range least {
+		if steps > 0 {
+			least[s] = distinct[((s+1)*steps+maxScore-1)/maxScore]
+		}
+	}
 	all := make([]int64, len(left))
-	steps := max(1, len(distinct)-1)
 	for i, l := range left {
-		rank, _ := slices.BinarySearch(distinct, l)
-		all[i] = int64(rank * maxScore / steps)
+		for s := maxScore; steps > 0 && s > 0; s-- {
+			if l >= least[s-1] {
+				all[i] = int64(s)
+				break
+			}
+		}
 	}
 	return all
 }
 
 // best are the positions of the so many with most left, in their order; of equal ones the first.
 func best(left []lvm.Bytes, many int) []int {
-	at := make([]int, len(left))
-	for i := range at {
-		at[i] = i
-	}
-	slices.SortStableFunc(at, func(a, b int) int {
-		switch {
-		case left[a] > left[b]:
-			return -1
-		case left[a] < left[b]:
-			return 1
+	sorted := slices.Clone(left)
+	slices.Sort(sorted)
+	least := sorted[len(sorted)-many]
+	first, _ := slices.BinarySearch(sorted, least+1) // of those that have more
+	equal := many - (len(sorted) - first)
+	at := make([]int, 0, many)
+	for i, l := range left {
+		if l < least || l == least && equal == 0 {
+			continue
 		}
-		return 0
-	})
-	at = at[:min(many, len(at))]
-	slices.Sort(at)
+		if l == least {
+			equal--
+		}
+		at = append(at, i)
+	}
 	return at
 }
