@@ -13,7 +13,7 @@ const (
 // appendResult writes an answer to a request (extender/v1, ExtenderFilterResult). What does not fit is not resolved by
 // preemption: claims stay when pods go.
 func (r request) appendResult(to []byte, a Answer) []byte {
-	if r.items != nil {
+	if r.whole {
 		to = append(to, `{"Nodes":{"items":[`...)
 	} else {
 		to = append(to, `{"NodeNames":[`...)
@@ -22,13 +22,13 @@ func (r request) appendResult(to []byte, a Answer) []byte {
 		if i > 0 {
 			to = append(to, ',')
 		}
-		if r.items != nil {
+		if r.whole {
 			to = append(to, r.items[at]...)
 		} else {
 			to = appendString(to, r.nodes[at])
 		}
 	}
-	if to = append(to, ']'); r.items != nil {
+	if to = append(to, ']'); r.whole {
 		to = append(to, '}')
 	}
 	return append(r.appendRefused(to, a), '}')

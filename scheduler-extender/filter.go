@@ -3,8 +3,6 @@ package extender
 import (
 	"context"
 	"time"
-
-	"github.com/loam-storage/loam/lvm"
 )
 
 // patience is how long Filter waits for the nodes of pods in placement to be written, if only those stand in the way.
@@ -30,21 +28,23 @@ type Refused struct {
 // While other pods are in placement it names fewer nodes, the best ones: as every pod is counted on each node that it was
 // told, a burst would otherwise fill the cluster by saying where it may go.
 func (i *Index) Filter(ctx context.Context, pod Pod, nodes []string) Answer {
-	return i.filter(ctx, pod, bytesOf(nodes))
+	var c candidates
+	c.ask(bytesOf(nodes))
+	return i.filter(ctx, pod, &c)
 }
 
-func (i *Index) filter(ctx context.Context, pod Pod, nodes [][]byte) Answer {
-	c := candidates{names: nodes}
+// filter answers with the candidates' memory.
+func (i *Index) filter(ctx context.Context, pod Pod, c *candidates) Answer {
 	var timer *time.Timer
 	for last := false; ; {
 		d := i.demand(pod)
 		if len(d.wants) == 0 || d.problem != "" {
-			a, _ := d.try(&c, nil)
+			a := d.try(c, nil)
 			i.forget(pod)
 			return a
 		}
 		c.find(i.view.Load())
-		a, wait := i.tell(d, &c, last)
+		a, wait := i.tell(d, c, last)
 		if wait == nil {
 			i.recheck(d)
 			return a
@@ -71,10 +71,9 @@ func (i *Index) tell(d demand, c *candidates, last bool) (a Answer, wait <-chan 
 	now := i.view.Load() // with the lock: what is in placement no more is counted there
 	c.find(now)
 	var t *trial
-	var left []lvm.Bytes
 	i.placing.without(d.pod, func(m marks) {
 		t = newTrial(d.wants, now, m)
-		a, left = d.try(c, t)
+		a = d.try(c, t)
 	})
 	if len(a.Fits) == 0 {
 		i.placing.release(d.pod)
@@ -88,7 +87,7 @@ func (i *Index) tell(d demand, c *candidates, last bool) (a Answer, wait <-chan 
 		others--
 	}
 	if fewer := (len(a.Fits) + others) / (others + 1); fewer < len(a.Fits) {
-		a.keep(best(left, fewer))
+		a.keep(best(c.left, fewer))
 	}
 	slots := make([]int32, 0, len(a.Fits))
 	for _, at := range a.Fits {
@@ -120,9 +119,10 @@ func (i *Index) recheck(d demand) {
 
 // try asks of each node whether a pod fits there, and what that leaves on those where it does. Without a trial there is
 // nothing to be made, and the pod fits where its claims do not leave another node.
-func (d demand) try(c *candidates, t *trial) (a Answer, left []lvm.Bytes) {
+func (d demand) try(c *candidates, t *trial) (a Answer) {
 	r := reasons{wants: d.wants}
-	a.Fits = make([]int, 0, len(c.names))
+	c.left = c.left[:0]
+	a.Fits, a.Refused = c.fits[:0], c.refused[:0]
 	refuse := func(at, why int) { a.Refused = append(a.Refused, Refused{at, why}) }
 	for at := range c.names {
 		if d.problem != "" {
@@ -147,10 +147,10 @@ func (d demand) try(c *candidates, t *trial) (a Answer, left []lvm.Bytes) {
 			refuse(at, r.room(why, which))
 			continue
 		}
-		a.Fits, left = append(a.Fits, at), append(left, rest)
+		a.Fits, c.left = append(a.Fits, at), append(c.left, rest)
 	}
-	a.Reasons = r.texts
-	return a, left
+	a.Reasons, c.refused = r.texts, a.Refused
+	return a
 }
 
 // pinnedElsewhere is the number of a claim that leaves another node than that; -1 if none does.
@@ -175,32 +175,33 @@ func (a *Answer) keep(positions []int) {
 // Prioritize scores nodes from 0 to 10 by the room that a pod's claims would leave there. A pod without claims that are to be
 // made, and of nodes that are alike, gets the same score everywhere.
 func (i *Index) Prioritize(pod Pod, nodes []string) []int64 {
-	return i.prioritize(pod, bytesOf(nodes))
+	var c candidates
+	c.ask(bytesOf(nodes))
+	return i.prioritize(pod, &c)
 }
 
-func (i *Index) prioritize(pod Pod, nodes [][]byte) []int64 {
+// prioritize answers with the candidates' memory.
+func (i *Index) prioritize(pod Pod, c *candidates) []int64 {
 	d := i.demand(pod)
 	if len(d.wants) == 0 || d.problem != "" {
-		return make([]int64, len(nodes))
+		return make([]int64, len(c.names))
 	}
-	c := candidates{names: nodes}
 	c.find(i.view.Load())
-	left := make([]lvm.Bytes, len(nodes))
 	i.placing.mu.Lock()
 	now := i.view.Load()
 	c.find(now)
 	i.placing.without(d.pod, func(m marks) {
 		t := newTrial(d.wants, now, m)
 		for at, slot := range c.slots {
-			left[at] = unfit
-			if slot == nowhere || d.pinnedElsewhere(nodes[at]) >= 0 {
-				continue
+			left := unfit
+			if slot != nowhere && d.pinnedElsewhere(c.names[at]) < 0 {
+				if rest, why, _ := t.at(int(slot)); why == fits {
+					left = rest
+				}
 			}
-			if rest, why, _ := t.at(int(slot)); why == fits {
-				left[at] = rest
-			}
+			c.left = append(c.left, left)
 		}
 	})
 	i.placing.mu.Unlock()
-	return scores(left)
+	return scores(c.left)
 }

@@ -34,9 +34,10 @@ type handler struct {
 // exchange is what one request and its answer need of memory. It is used again: otherwise it would be most of what is
 // allocated, and the garbage collector, which has the whole cluster to look at, would come round every few pods.
 type exchange struct {
-	body   bytes.Buffer
-	names  [][]byte // in the body
-	answer []byte
+	body       bytes.Buffer
+	names      [][]byte // in the body
+	candidates candidates
+	answer     []byte
 }
 
 // NewHandler answers from an index.
@@ -61,7 +62,7 @@ type refusal struct {
 func (r refusal) Error() string { return r.err.Error() }
 
 // serve answers one verb.
-func (h *handler) serve(verb string, answer func(context.Context, request, []byte) []byte) http.HandlerFunc {
+func (h *handler) serve(verb string, answer func(context.Context, request, *exchange) []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		begun, code := time.Now(), http.StatusOK
 		x := h.exchange()
@@ -99,7 +100,7 @@ func (h *handler) recycle(x *exchange) {
 }
 
 // answer makes the answer, of a large request when it is its turn. With an error there is none.
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(context.Context, request, []byte) []byte, x *exchange) error {
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(context.Context, request, *exchange) []byte, x *exchange) error {
 	if !h.index.IsReady() {
 		return refusal{http.StatusServiceUnavailable, errors.New("not ready: still reading what there is")}
 	}
@@ -121,7 +122,8 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(con
 	if err != nil {
 		return err
 	}
-	x.answer = answer(r.Context(), asked, x.answer[:0])
+	x.candidates.ask(asked.nodes)
+	x.answer = answer(r.Context(), asked, x)
 	return nil
 }
 
@@ -139,19 +141,19 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request, x *exchange) (req
 	if err != nil {
 		return request{}, refusal{http.StatusBadRequest, err}
 	}
-	if asked.items == nil {
+	if !asked.whole {
 		x.names = asked.nodes
 	}
 	return asked, nil
 }
 
-func (h *handler) filter(ctx context.Context, asked request, to []byte) []byte {
-	a := h.index.filter(ctx, asked.pod, asked.nodes)
+func (h *handler) filter(ctx context.Context, asked request, x *exchange) []byte {
+	a := h.index.filter(ctx, asked.pod, &x.candidates)
 	h.metrics.told(len(a.Fits), len(a.Refused))
 	h.log.DebugContext(ctx, "filtered", "pod", asked.pod.Name, "nodes", len(asked.nodes), "fit", len(a.Fits), "reasons", a.Reasons)
-	return asked.appendResult(to, a)
+	return asked.appendResult(x.answer[:0], a)
 }
 
-func (h *handler) prioritize(_ context.Context, asked request, to []byte) []byte {
-	return asked.appendScores(to, h.index.prioritize(asked.pod, asked.nodes))
+func (h *handler) prioritize(_ context.Context, asked request, x *exchange) []byte {
+	return asked.appendScores(x.answer[:0], h.index.prioritize(asked.pod, &x.candidates))
 }

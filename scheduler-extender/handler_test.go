@@ -127,13 +127,16 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 		{"a pod that is null", []byte(`{"Pod":null,"NodeNames":["a"]}`), 400, "Pod is missing"},
 		{"two pods", []byte(`{"Pod":null,"Pod":null}`), 400, `"Pod" is there twice`},
 		{"names that are none", []byte(`{"Pod":{},"NodeNames":[1]}`), 400, "invalid character '1'"},
-		{"names that are no list", []byte(`{"Pod":{},"NodeNames":"a"}`), 400, "a list of strings was expected"},
+		{"names that are no list", []byte(`{"Pod":{},"NodeNames":"a"}`), 400, "NodeNames is no list"},
 		{"names that do not end", []byte(`{"Pod":{},"NodeNames":["a`), 400, "unexpected EOF"},
+		{"too many names", []byte(`{"Pod":{},"NodeNames":["a"` + strings.Repeat(`,"a"`, maxNodes) + `]}`), 400, "more than 50000 nodes"},
+		{"too many nodes", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[{}` + strings.Repeat(`,{}`, maxNodes) + `]}}`), 400, "more than 50000 nodes"},
+		{"nodes and names", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[]},"NodeNames":[]}`), 400, "both there"},
 		{"something after it", []byte(`{"Pod":{}} {}`), 400, "the end was expected"},
 		{"no pod", &extenderv1.ExtenderArgs{NodeNames: &names}, 400, "Pod is missing"},
 		{"a pod without a name", &extenderv1.ExtenderArgs{Pod: nameless, NodeNames: &names}, 400, "needs a name"},
 		{"no nodes", &extenderv1.ExtenderArgs{Pod: schedulersPod("p", "data")}, 400, "neither NodeNames nor Nodes"},
-		{"nodes that are none", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[1]}}`), 400, "Nodes.items[0]"},
+		{"nodes that are none", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[1]}}`), 400, "Nodes: items[0]"},
 		{"too much", append([]byte(`{"Pod":"`), bytes.Repeat([]byte{'a'}, maxBody)...), 413, "nodeCacheCapable"},
 	} {
 		for _, verb := range []string{"filter", "prioritize"} {

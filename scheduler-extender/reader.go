@@ -10,74 +10,45 @@ import (
 )
 
 // reader reads a JSON text (RFC 8259) from its beginning, without a copy of what it finds. It is strict where it reads itself,
-// in names and between them; where it only steps over a value, whoever uses that value has to look at it.
+// in names and between them; what it only steps over may be no JSON.
 type reader struct {
 	text []byte
 	at   int
 }
 
-// arguments are what kube-scheduler sends (extender/v1, ExtenderArgs), as they stand in a body. What is null is nil.
-type arguments struct {
-	pod, nodes jsontext.Value // not looked at
-	names      [][]byte       // of NodeNames
-	named      bool           // NodeNames are there
-}
-
-// arguments reads them; into is where names may be put.
-func (r *reader) arguments(into [][]byte) (args arguments, err error) {
-	args.names = into[:0]
+// object reads an object that has to be all of the text. member is called at the value of each, and has to read it.
+func (r *reader) object(member func(name string) error) error {
 	seen := map[string]bool{}
-	err = r.list('{', '}', func() error {
-		name, err := r.member()
+	err := r.list('{', '}', func() error {
+		name, err := r.string()
 		if err != nil {
 			return err
 		}
 		if seen[string(name)] {
-			return fmt.Errorf("%q is there twice", name)
+			return fmt.Errorf("%.20q is there twice", name)
 		}
 		seen[string(name)] = true
-		return r.argument(string(name), &args)
+		if err := r.take(':'); err != nil {
+			return err
+		}
+		return member(string(name))
 	})
 	if err != nil {
-		return args, err
-	}
-	if r.space(); r.at < len(r.text) {
-		return args, r.unexpected("the end")
-	}
-	return args, nil
-}
-
-// argument reads the value of one member.
-func (r *reader) argument(name string, args *arguments) error {
-	if name == "NodeNames" && r.next() == '[' {
-		args.named = true
-		return r.list('[', ']', func() error {
-			node, err := r.string()
-			args.names = append(args.names, node)
-			return err
-		})
-	}
-	from := r.at
-	value, err := r.skip()
-	switch {
-	case err != nil:
 		return err
-	case string(value) == "null":
-		return nil
 	}
-	switch name {
-	case "Pod":
-		args.pod = value
-	case "Nodes":
-		args.nodes = value
-	case "NodeNames":
-		return fmt.Errorf("NodeNames is %.20s, and a list of strings was expected", value)
-	default:
-		if !value.IsValid() {
-			return fmt.Errorf("%.20q: no value at byte %d", name, from)
-		}
+	if r.next(); r.at < len(r.text) {
+		return r.unexpected("the end")
 	}
 	return nil
+}
+
+// other reads the value of a member that nobody wants.
+func (r *reader) other(name string) error {
+	value, err := r.skip()
+	if err == nil && !value.IsValid() {
+		err = fmt.Errorf("%.20q has no value", name)
+	}
+	return err
 }
 
 // list reads what stands between two brackets, with commas between.
@@ -98,15 +69,6 @@ func (r *reader) list(begin, end byte, element func() error) error {
 		}
 		r.at++
 	}
-}
-
-// member reads a member's name and the colon.
-func (r *reader) member() ([]byte, error) {
-	name, err := r.string()
-	if err != nil {
-		return nil, err
-	}
-	return name, r.take(':')
 }
 
 // string reads a string. It stands in the text unless something in it is escaped.
@@ -213,13 +175,13 @@ const (
 
 // plain is how many bytes come before one that may not stand for itself in a JSON string: a quote, a backslash, a control
 // character, or one that is not ASCII and has to be looked at. Names are all that, so eight bytes are looked at in one go: the
-// highest bit of each tells (Hacker's Delight, 6-1: x-1 &^ x has it where x is zero).
+// highest bit of each tells (Hacker's Delight, 6-1: the first zero byte).
 func plain(text []byte) int {
 	at := 0
 	for ; at+8 <= len(text); at += 8 {
 		x := binary.LittleEndian.Uint64(text[at:])
 		quote, backslash := x^'"'*lows, x^'\\'*lows
-		if (x|x-' '*lows|(quote-lows)&^quote|(backslash-lows)&^backslash)&highs != 0 {
+		if (x|(x-' '*lows)|(quote-lows)&^quote|(backslash-lows)&^backslash)&highs != 0 {
 			break
 		}
 	}

@@ -27,16 +27,17 @@ type podArgument struct {
 	} `json:"spec"`
 }
 
-// nodesArgument is a v1.NodeList. Its items go back as they came.
-type nodesArgument struct {
-	Items []jsontext.Value `json:"items"`
-}
+// maxNodes bounds what a request makes of memory: ten times what Kubernetes supports.
+const maxNodes = 50_000
+
+var errNodes = fmt.Errorf("more than %d nodes", maxNodes)
 
 // request is what was asked about: a pod, and nodes by their names, which stand in the body.
 type request struct {
 	pod   Pod
 	nodes [][]byte
-	items []jsontext.Value // the nodes themselves, if kube-scheduler sent them; else nil
+	items []jsontext.Value // the nodes themselves, if kube-scheduler sent them; they go back as they came
+	whole bool             // it did
 }
 
 // errRequest says that a request makes no sense. It is kube-scheduler's configuration, or somebody else who asks.
@@ -52,7 +53,7 @@ func parseRequest(body []byte, into [][]byte) (request, error) {
 }
 
 func readRequest(body []byte, into [][]byte) (r request, err error) {
-	args, err := (&reader{text: body}).arguments(into)
+	args, err := readArguments(body, into)
 	if err != nil {
 		return r, err
 	}
@@ -66,34 +67,87 @@ func readRequest(body []byte, into [][]byte) (r request, err error) {
 	switch m := pod.Metadata; {
 	case m.Name == "" || m.Namespace == "" || m.UID == "":
 		return r, errors.New("Pod needs a name, a namespace and a UID")
-	case args.named && args.nodes != nil && !args.nodes.IsValid():
-		return r, errors.New("Nodes are no JSON")
+	case args.named && args.nodes != nil:
+		return r, errors.New("NodeNames and Nodes are both there")
 	case args.named:
 		return request{pod: pod.pod(), nodes: args.names}, nil
 	case args.nodes == nil:
 		return r, errors.New("neither NodeNames nor Nodes are there")
 	}
-	r.pod = pod.pod()
-	return r, r.take(args.nodes)
+	r = request{pod: pod.pod(), whole: true}
+	if err := r.take(args.nodes); err != nil {
+		return r, fmt.Errorf("Nodes: %w", err)
+	}
+	return r, nil
 }
 
-// take learns the names of whole nodes.
+// arguments are what kube-scheduler sends (extender/v1, ExtenderArgs), as they stand in a body. What is null is nil.
+type arguments struct {
+	pod, nodes jsontext.Value // not looked at
+	names      [][]byte       // of NodeNames
+	named      bool           // NodeNames are there
+}
+
+func readArguments(body []byte, into [][]byte) (arguments, error) {
+	args, r := arguments{names: into[:0]}, &reader{text: body}
+	err := r.object(func(name string) (err error) {
+		switch {
+		case name == "NodeNames" && r.next() == '[':
+			args.named = true
+			args.names, err = r.names(args.names)
+		case name == "Pod" && r.next() != 'n':
+			args.pod, err = r.skip()
+		case name == "Nodes" && r.next() != 'n':
+			args.nodes, err = r.skip()
+		case name == "NodeNames" && r.next() != 'n':
+			err = errors.New("NodeNames is no list")
+		default:
+			err = r.other(name)
+		}
+		return err
+	})
+	return args, err
+}
+
+// names reads a list of them.
+func (r *reader) names(into [][]byte) ([][]byte, error) {
+	err := r.list('[', ']', func() error {
+		name, err := r.string()
+		if into = append(into, name); len(into) > maxNodes {
+			return errNodes
+		}
+		return err
+	})
+	return into, err
+}
+
+// take finds whole nodes in a v1.NodeList, and learns their names.
 func (r *request) take(nodes jsontext.Value) error {
-	var list nodesArgument
-	if err := json.Unmarshal(nodes, &list); err != nil {
-		return fmt.Errorf("Nodes: %w", err)
+	list := &reader{text: nodes}
+	return list.object(func(name string) error {
+		if name != "items" || list.next() == 'n' {
+			return list.other(name)
+		}
+		return list.list('[', ']', func() error { return r.takeOne(list) })
+	})
+}
+
+func (r *request) takeOne(list *reader) error {
+	item, err := list.skip()
+	if err != nil {
+		return err
 	}
-	r.items = append([]jsontext.Value{}, list.Items...)
-	for i, item := range r.items {
-		var node struct {
-			Metadata struct {
-				Name string `json:"name"`
-			} `json:"metadata"`
-		}
-		if err := json.Unmarshal(item, &node); err != nil {
-			return fmt.Errorf("Nodes.items[%d]: %w", i, err)
-		}
-		r.nodes = append(r.nodes, []byte(node.Metadata.Name))
+	var node struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(item, &node); err != nil {
+		return fmt.Errorf("items[%d]: %w", len(r.items), err)
+	}
+	r.items, r.nodes = append(r.items, item), append(r.nodes, []byte(node.Metadata.Name))
+	if len(r.items) > maxNodes {
+		return errNodes
 	}
 	return nil
 }

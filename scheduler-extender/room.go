@@ -2,6 +2,7 @@ package extender
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/loam-storage/loam/lvm"
 )
@@ -45,11 +46,22 @@ type view struct {
 // names are the slots of Nodes.
 type names struct{ slots map[string]int32 }
 
-// candidates are the nodes that a pod may go to: as they are called, and where that is in a view.
+// candidates are the nodes that a pod may go to: as they are called, and where that is in a view. Memory of one question is
+// used for the next.
 type candidates struct {
 	names [][]byte
 	slots []int32 // nowhere for one that no agent tells of
 	by    *names
+
+	fits    []int       // positions of those where the pod fits
+	left    []lvm.Bytes // what that leaves there
+	refused []Refused
+}
+
+// ask begins a question about others.
+func (c *candidates) ask(nodes [][]byte) {
+	c.names, c.by = nodes, nil
+	c.fits, c.left = slices.Grow(c.fits[:0], len(nodes)), slices.Grow(c.left[:0], len(nodes))
 }
 
 // find looks the slots up, unless that was done by the same names.
@@ -57,13 +69,13 @@ func (c *candidates) find(v *view) {
 	if c.by == v.names {
 		return
 	}
-	c.by, c.slots = v.names, make([]int32, len(c.names))
-	for at, name := range c.names {
+	c.by, c.slots = v.names, slices.Grow(c.slots[:0], len(c.names))
+	for _, name := range c.names {
 		slot, known := v.names.slots[string(name)]
 		if !known {
 			slot = nowhere
 		}
-		c.slots[at] = slot
+		c.slots = append(c.slots, slot)
 	}
 }
 
