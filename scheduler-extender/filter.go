@@ -87,7 +87,7 @@ func (i *Index) tell(d demand, c *candidates, last bool) (a Answer, wait <-chan 
 		others--
 	}
 	if fewer := (len(a.Fits) + others) / (others + 1); fewer < len(a.Fits) {
-		a.keep(best(c.left, fewer))
+		a.keep(best(c.left, c.sorted, fewer))
 	}
 	slots := make([]int32, 0, len(a.Fits))
 	for _, at := range a.Fits {
@@ -203,5 +203,5 @@ func (i *Index) prioritize(pod Pod, c *candidates) []int64 {
 		}
 	})
 	i.placing.mu.Unlock()
-	return scores(c.left)
+	return scores(c.left, c.sorted)
 }

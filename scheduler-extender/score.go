@@ -15,9 +15,9 @@ const unfit = lvm.Bytes(math.MinInt64)
 
 // scores ranks what nodes would be left with, from 0 for the least to 10 for the most. It goes by rank, not by amount: of
 // 5,000 nodes that are nearly alike the best is still told from the others, and has its score for itself. Equal nodes are
-// equal.
-func scores(left []lvm.Bytes) []int64 {
-	distinct := slices.Clone(left)
+// equal. It needs memory of that length.
+func scores(left, memory []lvm.Bytes) []int64 {
+	distinct := append(memory[:0], left...)
 	slices.Sort(distinct)
 	distinct = slices.Compact(distinct)
 	steps := len(distinct) - 1
@@ -39,13 +39,9 @@ func scores(left []lvm.Bytes) []int64 {
 	return all
 }
 
-// best are the positions of the so many with most left, in their order; of equal ones the first.
-func best(left []lvm.Bytes, many int) []int {
-	sorted := slices.Clone(left)
-	slices.Sort(sorted)
-	least := sorted[len(sorted)-many]
-	first, _ := slices.BinarySearch(sorted, least+1) // of those that have more
-	equal := many - (len(sorted) - first)
+// best are the positions of the so many with most left, in their order; of equal ones the first. It needs memory of that length.
+func best(left, memory []lvm.Bytes, many int) []int {
+	least, equal := largest(append(memory[:0], left...), many)
 	at := make([]int, 0, many)
 	for i, l := range left {
 		if l < least || l == least && equal == 0 {
@@ -58,3 +54,35 @@ func best(left []lvm.Bytes, many int) []int {
 	}
 	return at
 }
+
+// largest finds the least of the so many largest, and how many of those are equal to it. all changes its order (Hoare's
+// selection: with many pods in placement, sorting would take as long as all the rest).
+func largest(all []lvm.Bytes, many int) (least lvm.Bytes, equal int) {
+	for {
+		pivot := median(all[0], all[len(all)/2], all[len(all)-1])
+		more, end := 0, len(all) // all[:more] is more than the pivot, all[end:] less, what lies between is equal
+		for at := 0; at < end; {
+			switch {
+			case all[at] > pivot:
+				all[at], all[more] = all[more], all[at]
+				more++
+				at++
+			case all[at] < pivot:
+				end--
+				all[at], all[end] = all[end], all[at]
+			default:
+				at++
+			}
+		}
+		switch {
+		case many <= more:
+			all = all[:more]
+		case many > end:
+			all, many = all[end:], many-end
+		default:
+			return pivot, many - more
+		}
+	}
+}
+
+func median(a, b, c lvm.Bytes) lvm.Bytes { return max(min(a, b), min(max(a, b), c)) }
