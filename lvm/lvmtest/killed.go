@@ -1,6 +1,7 @@
 package lvmtest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,10 +49,12 @@ func FirstOfEach(all []Cut) (first []Cut) {
 	return first
 }
 
-// Program makes a program to be run in LVM's place. It is LVM under strace, which kills it at a cut, if there is one; trace is what
-// strace wrote of the last command that it looked at. Only those commands of LVM are looked at that the shell's pattern matches.
-// The shell runs before, and after, which knows how LVM ended by $?; a program that has neither ends as LVM did, by a signal, too.
+// Program makes a program to be run in LVM's place, or another tool's. It is that tool under strace, which kills it at a cut, if there is
+// one; trace is what strace wrote of the last command that it looked at. Only those commands are looked at whose first argument the
+// shell's pattern matches. The shell runs before, and after, which knows how the tool ended by $?; a program that has neither ends as
+// the tool did, by a signal, too.
 type Program struct {
+	Tool          string // its path; "" for LVM's
 	Commands      string // such as "lvcreate|lvremove"; "" for all
 	At            *Cut
 	Before, After string
@@ -62,20 +65,21 @@ func (p Program) Make(t testing.TB) (path string, trace func() string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "trace")
-	lvm := "strace -qq -y -o '" + log + "' -e trace=ioctl,write,pwrite64"
+	tool := cmp.Or(p.Tool, "/usr/sbin/lvm")
+	run := "strace -qq -y -o '" + log + "' -e trace=ioctl,write,pwrite64"
 	if p.At != nil {
-		lvm += fmt.Sprintf(" -e inject=%s:signal=KILL:when=%d", p.At.Call, p.At.N)
+		run += fmt.Sprintf(" -e inject=%s:signal=KILL:when=%d", p.At.Call, p.At.N)
 	}
-	lvm += ` /usr/sbin/lvm "$@"`
+	run += " '" + tool + `' "$@"`
 	if p.Before == "" && p.After == "" {
-		lvm = "exec " + lvm
+		run = "exec " + run
 	}
 	commands := p.Commands
 	if commands == "" {
 		commands = "*"
 	}
-	script := fmt.Sprintf("#!/bin/sh\ncase \"$1\" in %s) ;; *) exec /usr/sbin/lvm \"$@\";; esac\n%s\n%s\n%s\n", commands, p.Before, lvm, p.After)
-	path = filepath.Join(dir, "lvm")
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$1\" in %s) ;; *) exec '%s' \"$@\";; esac\n%s\n%s\n%s\n", commands, tool, p.Before, run, p.After)
+	path = filepath.Join(dir, filepath.Base(tool))
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,12 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
@@ -34,80 +33,89 @@ func program(t *testing.T) string {
 }
 
 func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
-	disk := lvmtest.RequireDisks(t, 1)[0]
-	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: program(t)}
-	const device = "/dev/mapper/loam--thin-v"
-	moments := []struct {
-		name string
-		come func() bool
-	}{
-		{"LVM makes the volume", func() bool { return runs("lvm") }},
-		{"the volume is there", func() bool { _, err := os.Stat(device); return err == nil }},
-		{"mkfs has begun", func() bool { return runs("mkfs.ext4") }},
-		{"mkfs has written", func() bool { return holdsExt4(device) }},
-	}
+	types := []string{"ext4", "xfs"}
 	if os.Getenv(longEnv) == "" {
-		moments = moments[2:] // Fault1 has the agent killed in LVM's
+		types = types[:1]
 	}
-	interrupted := 0
-	for _, m := range moments {
+	for _, fs := range types {
+		t.Run(fs, func(t *testing.T) {
+			interruptMkfs(t, lvmtest.RequireDisks(t, 1)[0], fs)
+		})
+	}
+}
+
+// interruptMkfs has the agent killed in mkfs, which ends with it, as all processes of a container do, before some of its writes and after all.
+func interruptMkfs(t *testing.T, disk, fs string) {
+	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir(), Binary: program(t)}
+	create := func(p lvmtest.Program) (trace func() string) {
+		trace = inPlaceOf(t, "mkfs."+fs, p)
 		agent := nodetest.Start(t, o)
-		answered := make(chan error, 1)
-		go func() {
-			_, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request("v", "ext4", 800*lvm.MiB))
-			answered <- err
-		}()
-		for !m.come() && len(answered) == 0 {
-			time.Sleep(time.Millisecond)
+		if _, err := agent.Controller().CreateVolume(context.Background(), nodetest.Request("v", fs, 400*lvm.MiB)); err == nil {
+			t.Error("the call was not interrupted")
 		}
 		agent.Kill()
-		_ = exec.Command("pkill", "-KILL", "mkfs").Run() // a container's end takes its children; none running is fine
-		if <-answered != nil {
-			interrupted++
-		}
-
-		agent = nodetest.Start(t, o)
-		v := agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB))
-		if lvs := named(group(t, "loam-thin", disk), "v"); len(lvs) != 1 {
-			t.Errorf("killed when %s: volumes %q", m.name, lvs)
-		}
-		if out, err := exec.Command("e2fsck", "-fn", device).CombinedOutput(); err != nil {
-			t.Errorf("killed when %s: the file system is not clean: %v: %s", m.name, err, out)
-		}
-		sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, "ext4"), "ext4"), lvm.MiB)
-		agent.Create(t, nodetest.Request("v", "ext4", 800*lvm.MiB)) // a late retry formats nothing
-		if got := nodetest.Checksum(t, nodetest.File(agent.Target(v), "ext4"), lvm.MiB); got != sum {
-			t.Error("a retry of CreateVolume changed a volume in use")
-		}
-		agent.Unmount(t, v)
-		agent.Delete(t, v)
-		agent.Stop()
+		return trace
 	}
-	if interrupted == 0 {
-		t.Error("no call was interrupted")
+	whole := create(lvmtest.Program{After: dies})
+	writes := strings.Count(whole(), "pwrite64(")
+	if writes < 10 {
+		t.Fatalf("mkfs.%s wrote %d times, and its writes are where it is to be interrupted:\n%s", fs, writes, whole())
 	}
-	t.Logf("%d of %d calls were interrupted", interrupted, len(moments))
+	finishOnce(t, o, fs, disk, "after mkfs")
+	for _, percent := range some([]int{0, 25, 50, 75, 100}, 1) {
+		n := 1 + percent*(writes-1)/100
+		create(lvmtest.Program{At: &lvmtest.Cut{Call: "pwrite64", N: n}, After: dies})
+		finishOnce(t, o, fs, disk, fmt.Sprintf("before write %d of %d", n, writes))
+	}
 }
 
-// runs says whether a process of that program runs (proc_pid_comm(5)).
-func runs(program string) bool {
-	names, _ := filepath.Glob("/proc/[0-9]*/comm")
-	return slices.ContainsFunc(names, func(name string) bool {
-		comm, err := os.ReadFile(name)
-		return err == nil && strings.TrimSpace(string(comm)) == program
-	})
+// finishOnce has a new agent finish the volume, whose file system is then never made again.
+func finishOnce(t *testing.T, o nodetest.Options, fs, disk, when string) {
+	const device = "/dev/mapper/loam--thin-v"
+	check := []string{"e2fsck", "-fn", device}
+	if fs == "xfs" {
+		check = []string{"xfs_repair", "-n", device}
+	}
+	agent := nodetest.Start(t, o)
+	defer agent.Stop()
+	v := agent.Create(t, nodetest.Request("v", fs, 400*lvm.MiB))
+	if lvs := named(group(t, "loam-thin", disk), "v"); len(lvs) != 1 {
+		t.Errorf("killed %s: volumes %q", when, lvs)
+	}
+	if out, err := exec.Command(check[0], check[1:]...).CombinedOutput(); err != nil {
+		t.Errorf("killed %s: the file system is not clean: %v: %s", when, err, out)
+	}
+	sum := nodetest.Write(t, nodetest.File(agent.Mount(t, v, fs), fs), lvm.MiB)
+	agent.Create(t, nodetest.Request("v", fs, 400*lvm.MiB)) // a late retry formats nothing
+	if got := nodetest.Checksum(t, nodetest.File(agent.Target(v), fs), lvm.MiB); got != sum {
+		t.Error("a retry of CreateVolume changed a volume in use")
+	}
+	agent.Unmount(t, v)
+	agent.Delete(t, v)
 }
 
-// holdsExt4 says whether the file system's magic number is on the device already (struct ext4_super_block, s_magic).
-func holdsExt4(device string) bool {
-	f, err := os.Open(device)
+// inPlaceOf has a program run wherever that tool is run, until it was called for the first time: the real one is mounted over.
+func inPlaceOf(t *testing.T, name string, p lvmtest.Program) (trace func() string) {
+	t.Helper()
+	tool, err := filepath.EvalSymlinks(filepath.Join("/usr/sbin", name))
 	if err != nil {
-		return false
+		t.Fatal(err)
 	}
-	defer f.Close()
-	magic := make([]byte, 2)
-	_, err = f.ReadAt(magic, 1024+0x38)
-	return err == nil && magic[0] == 0x53 && magic[1] == 0xEF
+	p.Tool = filepath.Join(t.TempDir(), name) // a copy, by the name that tells mke2fs what to make
+	b, err := os.ReadFile(tool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.Tool, b, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.Before = "umount -l " + tool + "\n" + p.Before
+	path, trace := p.Make(t)
+	if err := unix.Mount(path, tool, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(tool, unix.MNT_DETACH) }) // for a program that was never called
+	return trace
 }
 
 func TestFault7StageAndPublishAreRepeatedToExactlyOneMount(t *testing.T) {
