@@ -42,7 +42,7 @@ type exchange struct {
 
 // NewHandler answers from an index.
 func NewHandler(index *Index, log *slog.Logger) http.Handler {
-	return newHandler(index, &metrics{}, log)
+	return newHandler(index, newMetrics(index, ""), log)
 }
 
 func newHandler(index *Index, m *metrics, log *slog.Logger) http.Handler {

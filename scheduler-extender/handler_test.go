@@ -159,7 +159,7 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 
 func TestNothingIsAnsweredBeforeAllIsKnown(t *testing.T) {
 	index := NewIndex()
-	h, health := NewHandler(index, slog.New(slog.DiscardHandler)), healthHandler(index, &metrics{})
+	h, health := NewHandler(index, slog.New(slog.DiscardHandler)), healthHandler(index, newMetrics(index, ""))
 	get := func(path string) int {
 		w := httptest.NewRecorder()
 		health.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -202,24 +202,30 @@ func TestAnswersAreBounded(t *testing.T) {
 
 func TestMetricsCountWhatWasAnswered(t *testing.T) {
 	w, _ := served(t)
-	m := &metrics{}
+	m := newMetrics(w.Index, "v1")
 	h := newHandler(w.Index, m, slog.New(slog.DiscardHandler))
 	names := []string{"a", "b"}
 	post(t, h, "filter", &extenderv1.ExtenderArgs{Pod: schedulersPod("p", "data"), NodeNames: &names}, nil)
 	post(t, h, "filter", &extenderv1.ExtenderArgs{Pod: schedulersPod("q", "none"), NodeNames: &names}, nil)
 	post(t, h, "prioritize", []byte("nonsense"), nil)
-	var out strings.Builder
-	m.write(&out, w.Index)
+	scrape := httptest.NewRecorder()
+	healthHandler(w.Index, m).ServeHTTP(scrape, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	out := scrape.Body.String()
+	for _, known := range Metrics() {
+		if !strings.Contains(out, "# TYPE "+known.Name+" "+string(known.Kind)) {
+			t.Errorf("no %s %s, which is documented", known.Kind, known.Name)
+		}
+	}
 	for _, line := range []string{
-		`loam_extender_requests_total{verb="filter",code="200"} 2`,
-		`loam_extender_requests_total{verb="prioritize",code="400"} 1`,
+		`loam_extender_requests_total{code="200",verb="filter"} 2`,
+		`loam_extender_requests_total{code="400",verb="prioritize"} 1`,
 		`loam_extender_request_seconds_count{verb="filter"} 2`,
 		`loam_extender_request_seconds_bucket{verb="filter",le="+Inf"} 2`,
 		`loam_extender_nodes_offered_total 1`, `loam_extender_nodes_refused_total 3`, `loam_extender_pods_nowhere_total 1`,
-		`loam_extender_pods_in_placement 1`, `loam_extender_nodes 2`, `loam_extender_claims 2`,
+		`loam_extender_pods_in_placement 1`, `loam_build_info{version="v1"} 1`, `loam_extender_nodes 2`, `loam_extender_claims 2`,
 	} {
-		if !strings.Contains(out.String(), line+"\n") {
-			t.Errorf("no line %q in\n%s", line, out.String())
+		if !strings.Contains(out, line+"\n") {
+			t.Errorf("no line %q in\n%s", line, out)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (a *apiServer) publish() (stop func()) {
 	var events [][]byte
 	for n := range figureNodes {
 		at := n * 7 % figureNodes // everywhere, not one after another
-		events = append(events, event("MODIFIED", offered(at, n%len(classNames), roomOf(at)-lvm.Bytes(n)*lvm.MiB)))
+		events = append(events, event("MODIFIED", publishedBy(at, n%len(classNames), roomOf(at)-lvm.Bytes(n)*lvm.MiB)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -137,7 +137,7 @@ func objects(kind string) (all func(yield func(runtime.Object) bool), last runti
 		return func(yield func(runtime.Object) bool) {
 			for n := range figureNodes {
 				for k := range classNames {
-					yield(offered(n, k, roomOf(n)))
+					yield(publishedBy(n, k, roomOf(n)))
 				}
 			}
 		}, &storagev1.CSIStorageCapacity{ObjectMeta: end}
@@ -207,8 +207,8 @@ func pending(pod, k int, node string) *corev1.PersistentVolumeClaim {
 // roomOf is what a node has free: no two the same, in no order.
 func roomOf(n int) lvm.Bytes { return lvm.TiB/2 + lvm.Bytes(n*2654435761%(1<<17))*4*lvm.MiB }
 
-// offered is what a node's agent publishes for a class, with the volumes that it counted.
-func offered(n, class int, room lvm.Bytes) *storagev1.CSIStorageCapacity {
+// publishedBy is what a node's agent publishes for a class, with the volumes that it counted.
+func publishedBy(n, class int, room lvm.Bytes) *storagev1.CSIStorageCapacity {
 	var lvs []string
 	for at := n; at < figureClaims; at += figureNodes {
 		lvs = append(lvs, lvName(at))
