@@ -52,7 +52,7 @@ chart: tools ## tests of the Helm chart and the manifests; the first time it bui
 
 .PHONY: e2e
 e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most of half an hour to build the first time
-	bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
+	bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: faults
 faults: test-tools programs ## every fault, each command of LVM killed at each of its steps: takes most of half an hour; the table says what survived
@@ -60,7 +60,7 @@ faults: test-tools programs ## every fault, each command of LVM killed at each o
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost
-	@bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && LOAM_FIGURES=1 go test -count=1 -timeout 50m -run "^TestFigures$$" -v ./e2e | grep --line-buffered -v -e "^=== " -e "^--- " -e "^ok"'
+	@bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && LOAM_FIGURES=1 go test -count=1 -timeout 50m -run "^TestFigures$$" -v ./e2e | grep --line-buffered -v -e "^=== " -e "^--- " -e "^ok"'
 
 .PHONY: cluster
 cluster: programs bin/cluster ## a Kubernetes of its own with Loam on it, which stays until `bin/cluster down`
