@@ -81,6 +81,7 @@ bench: programs ## figures: processes per call, cost by the number of volumes, p
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -exec "$(CURDIR)/bin/guest --kernel=qemu --timeout=20m --disks=1x4G --" -run StallFigures -v ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -run Figures -v ./scheduler-extender | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+	@go test -run '^$$' -bench . -benchmem ./scheduler-extender | grep '^Benchmark'
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…

@@ -2,6 +2,7 @@ package extender
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,18 +36,19 @@ func TestFigures(t *testing.T) {
 	fmt.Printf("  %.1fs until it has read them (%d MB), %d MB resident, of which %d MB are its program's file\n",
 		x.synced.Seconds(), api.sent.Load()>>20, x.resident(t), x.memory(t, "RssFile:"))
 	fmt.Println("filter and prioritize together, over HTTP, for a pod with 3 claims, while 200 capacities a second change;")
-	fmt.Println("\"processor\" is what a pod takes of one, in the extender, and here for asking and for being Kubernetes")
-	fmt.Printf("  %9s  %10s  %10s  %10s  %20s  %14s\n", "nodes", "at a time", "p50", "p99", "processor", "bytes answered")
+	fmt.Println("for each pod: processor time of the extender, and of asking it and being Kubernetes beside it; memory that the extender allocates")
+	fmt.Printf("  %6s  %9s  %8s  %8s  %18s  %16s  %14s\n", "nodes", "at a time", "p50", "p99", "processor", "allocated", "bytes answered")
 	stop := api.publish()
 	pods := 0
 	for _, nodes := range []int{100, 500, 1000, 5000} {
 		for _, together := range []int{1, 16} {
 			l := load{x: x, api: api, first: pods, nodes: nodes, together: together}
-			ours, mine := x.processor(t), ownProcessor(t)
+			before := x.spent(t)
 			l.run(t)
-			ours, mine = (x.processor(t)-ours)/figurePods, (ownProcessor(t)-mine)/figurePods
+			each := x.spent(t).since(before, figurePods)
 			pods += figurePods
-			fmt.Printf("  %9d  %10d  %10v  %10v  %8v + %9v  %14d\n", nodes, together, round(l.took[figurePods/2]), round(l.took[figurePods*99/100]), round(ours), round(mine), l.answered)
+			fmt.Printf("  %6d  %9d  %8v  %8v  %7v + %8v  %4.0f kB in %4.0f  %14d\n", nodes, together, round(l.took[figurePods/2]), round(l.took[figurePods*99/100]),
+				round(each.extender), round(each.here), each.bytes/1e3, each.objects, l.answered)
 		}
 	}
 	stop()
@@ -65,6 +67,7 @@ func round(d time.Duration) time.Duration {
 // running is the program at work.
 type running struct {
 	address string
+	health  string
 	pid     int
 	synced  time.Duration
 	log     atomic.Int64 // bytes
@@ -89,7 +92,7 @@ func startExtender(t *testing.T, api string) *running {
 		t.Fatal(err)
 	}
 	address, health := freeAddress(t), freeAddress(t)
-	x := &running{address: address}
+	x := &running{address: address, health: health}
 	cmd := exec.CommandContext(t.Context(), program, "scheduler-extender", "--kubeconfig", kubeconfig, "--address", address, "--health-address", health)
 	cmd.Stderr = x
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -129,25 +132,41 @@ func (x *running) memory(t *testing.T, which string) (kB int) {
 	return kB >> 10
 }
 
-// processor is how long it has kept a processor busy.
-func (x *running) processor(t *testing.T) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", x.pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // proc_pid_stat(5), from the third on
-	var user, system int64
-	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(user+system) * (time.Second / 100)
+// spent is what was used so far.
+type spent struct {
+	extender, here time.Duration // of a processor
+	bytes, objects float64       // that the extender allocated
 }
 
-// ownProcessor is the same of the test.
-func ownProcessor(t *testing.T) time.Duration {
+func (s spent) since(before spent, pods int) spent {
+	n := time.Duration(pods)
+	return spent{(s.extender - before.extender) / n, (s.here - before.here) / n, (s.bytes - before.bytes) / float64(pods), (s.objects - before.objects) / float64(pods)}
+}
+
+func (x *running) spent(t *testing.T) spent {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 		t.Fatal(err)
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	seconds := x.metric(t, "process_cpu_seconds_total")
+	return spent{time.Duration(seconds * float64(time.Second)), time.Duration(used.Utime.Nano() + used.Stime.Nano()),
+		x.metric(t, "go_memstats_alloc_bytes_total"), x.metric(t, "go_memstats_mallocs_total")}
+}
+
+// metric is one of the extender's.
+func (x *running) metric(t *testing.T, name string) (value float64) {
+	answer, err := http.Get("http://" + x.health + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "\n"+name+" ")
+	if _, err := fmt.Sscan(after, &value); !found || err != nil {
+		t.Fatalf("no %s: %v", name, err)
+	}
+	return value
 }
