@@ -76,7 +76,7 @@ func readRequest(body []byte, into [][]byte) (r request, err error) {
 	}
 	r = request{pod: pod.pod(), whole: true}
 	if err := r.take(args.nodes); err != nil {
-		return r, fmt.Errorf("Nodes: %w", err)
+		return r, fmt.Errorf("in Nodes: %w", err)
 	}
 	return r, nil
 }
