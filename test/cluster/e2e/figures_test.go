@@ -283,7 +283,7 @@ func (s *stage) fill(scheduler, extender, size string) {
 		}
 		return ready
 	}
-	for n := 10; n <= burstPods; n += 10 {
+	for n := 1; n <= burstPods; n++ {
 		s.await(fmt.Sprintf("%d of %d pods ready", n, burstPods), func() bool { return there() >= n })
 	}
 	took := time.Since(from)

@@ -125,11 +125,12 @@ func (b bed) room(node, class string) (bytes int64) {
 // running waits until so many pods are ready, for as long as there are more and more of them.
 func (b bed) running(pods int) {
 	b.Helper()
-	for n := 10; n <= pods; n += 10 {
-		b.until(fmt.Sprintf("%d pods are ready", n), func() (string, bool) {
+	for is := 0; is < pods; {
+		before := is
+		b.until(fmt.Sprintf("more than %d of %d pods are ready", before, pods), func() (string, bool) {
 			out, err := b.try("get", "pods", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
-			is := strings.Count(out, "True")
-			return fmt.Sprint(is, " are"), err == nil && is >= n
+			is = strings.Count(out, "True")
+			return fmt.Sprint(is, " are"), err == nil && is > before
 		})
 	}
 }
