@@ -84,6 +84,22 @@ func described(d disk.Disk) string {
 	return strings.TrimSpace(fmt.Sprintf("%s (%s, %v)", d.Model, medium, d.Size))
 }
 
+// Described is what disks are, for people: as much as can be found out.
+func Described(ctx context.Context, paths []string) string {
+	var scanner disk.Scanner
+	disks, err := scanner.Scan(ctx)
+	if err != nil {
+		return ""
+	}
+	var all []string
+	for _, d := range disks {
+		if slices.Contains(paths, d.Path) {
+			all = append(all, described(d.Disk))
+		}
+	}
+	return strings.Join(slices.Compact(all), ", ")
+}
+
 // deviceAt is the path of a block device; "" of one that the kernel does not show.
 func deviceAt(major, minor uint32) string {
 	folder := filepath.Join(devices, fmt.Sprintf("%d:%d", major, minor))

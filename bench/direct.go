@@ -179,7 +179,7 @@ func (w *worker) prepare(r *request, now time.Time) {
 	if !ok {
 		return
 	}
-	r.iocb.opcode, r.iocb.offset = opRead, offset
+	r.iocb.opcode, r.iocb.offset = opRead, int64(w.spec.Offset)+offset
 	if w.blocks.writes() {
 		r.iocb.opcode = opWrite
 		w.freshen(r.block)

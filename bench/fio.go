@@ -100,6 +100,9 @@ func (f Fio) Run(ctx context.Context, s Spec) (Measurement, error) {
 	if err := s.check(); err != nil {
 		return Measurement{}, err
 	}
+	if s.Apart > s.Job.BlockSize {
+		return Measurement{}, fmt.Errorf("job %s: blocks %v apart: fio has no such order", s.Job.Name, s.Apart)
+	}
 	if s.Once && s.WarmUp > 0 {
 		return Measurement{}, fmt.Errorf("job %s: a warm-up of %v before a run that reaches every block once: expected none", s.Job.Name, s.WarmUp)
 	}

@@ -9,11 +9,15 @@ import (
 // arguments are fio's for one run. The warm-up is a job of its own, and not fio's ramp_time: of that nobody learns how much it moved. log is
 // where the file begins that gets each second's operations.
 func (f Fio) arguments(s Spec, log string) []string {
+	whole := s.Size / s.Job.BlockSize * s.Job.BlockSize // fio writes a last block over the end
 	args := []string{
 		"--output-format=json+", "--eta=never", "--disk_util=0", "--lat_percentiles=1", "--clat_percentiles=0",
 		"--thread", // one process, which ends as a whole
-		"--filename=" + fioPath(s.Path), "--allow_file_create=0", "--size=" + strconv.FormatInt(int64(s.Size), 10),
+		"--filename=" + fioPath(s.Path), "--allow_file_create=0", "--size=" + strconv.FormatInt(int64(whole), 10),
 		"--rw=" + string(s.Job.Pattern), "--bs=" + strconv.FormatInt(int64(s.Job.BlockSize), 10), "--iodepth=" + strconv.Itoa(s.Job.Depth),
+	}
+	if s.Offset > 0 {
+		args = append(args, "--offset="+strconv.FormatInt(int64(s.Offset), 10))
 	}
 	if s.Job.Pattern == RandRW {
 		args = append(args, "--rwmixread="+strconv.Itoa(s.Job.ReadPercent))

@@ -31,7 +31,7 @@ func TestFioIsGivenTheJobAsArguments(t *testing.T) {
 		},
 		"a log": {
 			Spec{Job: etcdLog(), Path: "/mnt/f", Size: lvm.MiB, Runtime: time.Second},
-			[]string{"--filename=/mnt/f", "--allow_file_create=0", "--size=1048576", "--rw=write", "--bs=2300", "--iodepth=1", "--ioengine=psync", "--direct=0",
+			[]string{"--filename=/mnt/f", "--allow_file_create=0", "--size=1046500", "--rw=write", "--bs=2300", "--iodepth=1", "--ioengine=psync", "--direct=0",
 				"--fdatasync=1", "--time_based", "--norandommap",
 				"--name=measured", "--stonewall", "--randseed=1", "--write_iops_log=/tmp/log", "--log_avg_msec=1000", "--per_job_logs=0", "--runtime=1000000us"},
 		},

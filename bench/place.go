@@ -24,6 +24,17 @@ type Place struct {
 	// Major and Minor are the block device whose counters tell what really moved; 0, 0: nobody knows, as with a file system over several.
 	Major, Minor uint32
 
+	// The rest is for places that others make than Open.
+
+	Offset   lvm.Bytes        // where what may be read and written begins
+	Shared   bool             // others' reads and writes are among what the counters say
+	Once     bool             // each block is reached once in a run, and none before: the first time is what is measured
+	Chunk    lvm.Bytes        // with Once: what the first block that reaches it costs more than the others; jobs in random order reach each once
+	Baseline string           // of the stage: the place that its cost is a ratio of
+	Refuses  func(Job) string // why a job is not to be run there, for people; "" when it is; nil: all are
+	// Before makes the place ready for one run, and returns what ends that, whatever became of the run; nil: it is always ready.
+	Before func(context.Context) (after func() error, err error)
+
 	remove func() error
 }
 
@@ -67,6 +78,17 @@ func kind(mode os.FileMode) string {
 		return "file"
 	}
 	return "special file"
+}
+
+// Refusal says why a job is not run there, for people; "" when it is.
+func (p *Place) Refusal(j Job) string {
+	switch {
+	case j.Writes() && p.ReadOnly != "":
+		return p.ReadOnly
+	case p.Refuses != nil:
+		return p.Refuses(j)
+	}
+	return ""
 }
 
 // Close removes the file, if Open made one.
@@ -155,9 +177,17 @@ func (p *Place) fill(ctx context.Context, f *os.File) error {
 	if err := f.Truncate(int64(p.Size)); err != nil {
 		return err
 	}
-	job := Job{Name: "fill", Pattern: Write, BlockSize: lvm.MiB, Depth: 8}
-	if _, err := (Direct{}).Run(ctx, Spec{Job: job, Path: p.Path, Size: p.Size, Once: true}); err != nil {
-		return fmt.Errorf("writing the file to measure: %w", err)
+	if err := Fill(ctx, p.Path, p.Size); err != nil {
+		return err
 	}
 	return f.Sync()
+}
+
+// Fill writes all of a file or device once, so that nothing of it is read from nowhere, or allocated while it is measured.
+func Fill(ctx context.Context, path string, size lvm.Bytes) error {
+	job := Job{Name: "fill", Pattern: Write, BlockSize: lvm.MiB, Depth: 8}
+	if _, err := (Direct{}).Run(ctx, Spec{Job: job, Path: path, Size: size, Once: true}); err != nil {
+		return fmt.Errorf("writing what is to be measured: %w", err)
+	}
+	return nil
 }

@@ -84,10 +84,10 @@ type runner struct {
 func newRunner(p Plan) *runner {
 	r := &runner{Plan: p, began: time.Now()}
 	for _, place := range p.Places {
-		stage := Stage{Name: place.Name, Device: place.Device}
+		stage := Stage{Name: place.Name, Device: place.Device, Baseline: place.Baseline}
 		for _, j := range p.Profile.Jobs {
-			if j.Writes() && place.ReadOnly != "" {
-				stage.Skipped = place.ReadOnly
+			if why := place.Refusal(j); why != "" {
+				stage.Skipped = why
 				continue
 			}
 			stage.Jobs = append(stage.Jobs, JobResult{Job: j})
@@ -145,8 +145,9 @@ func (r *runner) over() {
 
 // once runs a job once and keeps what it gave.
 func (r *runner) once(ctx context.Context, place *Place, result *JobResult, round int) {
-	m, err := measure(ctx, r.Engine, place, Spec{
-		Job: result.Job, Path: place.Path, Size: place.Size, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime, Seed: r.Seed + int64(round),
+	m, err := r.measured(ctx, place, Spec{
+		Job: result.Job, Path: place.Path, Size: place.Size, Offset: place.Offset, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime,
+		Seed: r.Seed + int64(round), Once: place.Once,
 	})
 	if m.Elapsed > 0 {
 		result.Runs = append(result.Runs, m)
@@ -159,6 +160,24 @@ func (r *runner) once(ctx context.Context, place *Place, result *JobResult, roun
 		result.Error = err.Error()
 		r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
 	}
+}
+
+func (r *runner) measured(ctx context.Context, place *Place, s Spec) (m Measurement, err error) {
+	if s.Once {
+		s.WarmUp = 0 // it would be the first time, and not measured
+	}
+	if place.Before != nil {
+		after, failed := place.Before(ctx)
+		if failed != nil {
+			return Measurement{}, failed
+		}
+		defer func() { err = errors.Join(err, after()) }()
+	}
+	engine := r.Engine
+	if s.Once && s.Job.random() && place.Chunk > s.Job.BlockSize {
+		s.Apart, engine = place.Chunk, Direct{}
+	}
+	return measure(ctx, engine, place, s)
 }
 
 // label adds the doubts that the runs raise.

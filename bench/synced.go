@@ -31,7 +31,7 @@ func runSynced(ctx context.Context, s Spec) (_ Measurement, err error) {
 		}
 		w.freshen(block)
 		began := time.Now()
-		if _, err = f.WriteAt(block, offset); err != nil {
+		if _, err = f.WriteAt(block, int64(s.Offset)+offset); err != nil {
 			break
 		}
 		written := time.Now()
