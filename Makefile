@@ -44,6 +44,7 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet -race ./...
 	go test -race -vet=off ./test/guest ./...
+	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: chart
@@ -52,7 +53,7 @@ chart: tools ## tests of the Helm chart and the manifests; the first time it bui
 
 .PHONY: e2e
 e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most of half an hour to build the first time
-	bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
+	bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: faults
 faults: test-tools programs ## every fault, each command of LVM killed at each of its steps, and a drill of each alert's page: takes most of half an hour; the table says what survived
@@ -60,7 +61,7 @@ faults: test-tools programs ## every fault, each command of LVM killed at each o
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost
-	@bin/cluster --nodes=2 --disks=2x6G -- bash -o pipefail -c 'cd test/cluster && LOAM_FIGURES=1 go test -count=1 -timeout 50m -run "^TestFigures$$" -v ./e2e | grep --line-buffered -v -e "^=== " -e "^--- " -e "^ok"'
+	@bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && LOAM_FIGURES=1 go test -count=1 -timeout 50m -run "^TestFigures$$" -v ./e2e | grep --line-buffered -v -e "^=== " -e "^--- " -e "^ok"'
 
 .PHONY: cluster
 cluster: programs bin/cluster ## a Kubernetes of its own with Loam on it, which stays until `bin/cluster down`
@@ -81,6 +82,7 @@ bench: programs ## figures: processes per call, cost by the number of volumes, p
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -exec "$(CURDIR)/bin/guest --kernel=qemu --timeout=20m --disks=1x4G --" -run StallFigures -v ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -run Figures -v ./scheduler-extender | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+	@go test -run '^$$' -bench . -benchmem ./scheduler-extender | grep '^Benchmark'
 
 .PHONY: fuzz
 fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
@@ -90,6 +92,10 @@ fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
 .PHONY: testdata
 testdata: programs ## capture lvm/testdata anew from real LVM
 	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
+
+.PHONY: pictures
+pictures: test-tools ## docs/images of loam bench's page, taken with chromium
+	LOAM_PICTURES=$(CURDIR)/docs/images go test -count=1 -run '^TestPictures$$' ./test/browser
 
 .PHONY: clean
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache

@@ -47,6 +47,22 @@ func filled(b *testing.B, nodes int) (w *world, names []string) {
 	return w, names
 }
 
+// thrownAway is an answer of which only the length is kept.
+type thrownAway struct {
+	header http.Header
+	code   int
+	bytes  int
+}
+
+func (a *thrownAway) Header() http.Header { return a.header }
+
+func (a *thrownAway) WriteHeader(code int) { a.code = code }
+
+func (a *thrownAway) Write(b []byte) (int, error) {
+	a.bytes += len(b)
+	return len(b), nil
+}
+
 // BenchmarkFilterAndPrioritize is what one pod with three claims costs, bodies as kube-scheduler sends them.
 func BenchmarkFilterAndPrioritize(b *testing.B) {
 	for _, nodes := range []int{100, 500, 1000, 5000} {
@@ -61,12 +77,12 @@ func BenchmarkFilterAndPrioritize(b *testing.B) {
 			written := 0
 			for b.Loop() {
 				for _, verb := range []string{"/filter", "/prioritize"} {
-					answer := httptest.NewRecorder()
+					answer := &thrownAway{header: http.Header{}}
 					h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, verb, bytes.NewReader(body)))
-					if answer.Code != http.StatusOK {
-						b.Fatal(answer.Body)
+					if answer.code != 0 {
+						b.Fatal(answer.code)
 					}
-					written = answer.Body.Len()
+					written = answer.bytes
 				}
 			}
 			b.ReportMetric(float64(written), "B/answer")

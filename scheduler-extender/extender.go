@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/mtls"
 )
 
@@ -42,7 +43,8 @@ const (
 // Run serves until the context ends. It needs to list and watch StorageClasses, PersistentVolumes, PersistentVolumeClaims, Pods,
 // VolumeSnapshots, VolumeSnapshotContents, and CSIStorageCapacities in its namespace; nothing else.
 func Run(ctx context.Context, o Options) error {
-	index, counted := NewIndex(), &metrics{}
+	index := NewIndex()
+	counted := newMetrics(index, o.Version)
 	group, ctx := errgroup.WithContext(ctx)
 	main := &http.Server{Handler: newHandler(index, counted, o.Log), TLSConfig: tlsConfig(o), ReadHeaderTimeout: readTimeout}
 	if err := serve(ctx, group, o.Address, main); err != nil {
@@ -110,9 +112,6 @@ func healthHandler(index *Index, m *metrics) http.Handler {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		m.write(w, index)
-	})
+	mux.Handle("GET "+metric.Path, m.handler())
 	return mux
 }

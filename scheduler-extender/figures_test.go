@@ -1,40 +1,24 @@
 package extender
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
-	extenderv1 "k8s.io/kube-scheduler/extender/v1"
-
-	"github.com/loam-storage/loam/lvm"
-	"github.com/loam-storage/loam/published"
 )
 
 const (
 	figureNodes  = 5000
 	figureClaims = 100_000
-	figurePods   = 400 // for each line of the table
+	figurePods   = 500 // for each line of the table
 )
 
 // TestFigures prints what `loam scheduler-extender` costs beside a Kubernetes of 5,000 nodes and 100,000 claims that is none: it
@@ -51,15 +35,20 @@ func TestFigures(t *testing.T) {
 	fmt.Printf("\nscheduler extender at %d nodes with 3 classes and %d claims\n", figureNodes, figureClaims)
 	fmt.Printf("  %.1fs until it has read them (%d MB), %d MB resident, of which %d MB are its program's file\n",
 		x.synced.Seconds(), api.sent.Load()>>20, x.resident(t), x.memory(t, "RssFile:"))
-	fmt.Println("filter and prioritize together, over HTTP, for a pod with 3 claims, while 200 capacities a second change")
-	fmt.Printf("  %9s  %10s  %10s  %10s  %14s\n", "nodes", "at a time", "p50", "p99", "bytes answered")
+	fmt.Println("filter and prioritize together, over HTTP, for a pod with 3 claims, while 200 capacities a second change;")
+	fmt.Println("for each pod: processor time of the extender, and of asking it and being Kubernetes beside it; memory that the extender allocates")
+	fmt.Printf("  %6s  %9s  %8s  %8s  %18s  %16s  %14s\n", "nodes", "at a time", "p50", "p99", "processor", "allocated", "bytes answered")
 	stop := api.publish()
 	pods := 0
 	for _, nodes := range []int{100, 500, 1000, 5000} {
 		for _, together := range []int{1, 16} {
-			took, answered := x.load(t, api, pods, nodes, together)
+			l := load{x: x, api: api, first: pods, nodes: nodes, together: together}
+			before := x.spent(t)
+			l.run(t)
+			each := x.spent(t).since(before, figurePods)
 			pods += figurePods
-			fmt.Printf("  %9d  %10d  %10v  %10v  %14d\n", nodes, together, round(took[len(took)/2]), round(took[len(took)*99/100]), answered)
+			fmt.Printf("  %6d  %9d  %8v  %8v  %7v + %8v  %4.0f kB in %4.0f  %14d\n", nodes, together, round(l.took[figurePods/2]), round(l.took[figurePods*99/100]),
+				round(each.extender), round(each.here), each.bytes/1e3, each.objects, l.answered)
 		}
 	}
 	stop()
@@ -77,10 +66,11 @@ func round(d time.Duration) time.Duration {
 
 // running is the program at work.
 type running struct {
-	url    string
-	pid    int
-	synced time.Duration
-	log    atomic.Int64 // bytes
+	address string
+	health  string
+	pid     int
+	synced  time.Duration
+	log     atomic.Int64 // bytes
 }
 
 // Write counts what it logs.
@@ -102,7 +92,7 @@ func startExtender(t *testing.T, api string) *running {
 		t.Fatal(err)
 	}
 	address, health := freeAddress(t), freeAddress(t)
-	x := &running{url: "http://" + address}
+	x := &running{address: address, health: health}
 	cmd := exec.CommandContext(t.Context(), program, "scheduler-extender", "--kubeconfig", kubeconfig, "--address", address, "--health-address", health)
 	cmd.Stderr = x
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -142,252 +132,41 @@ func (x *running) memory(t *testing.T, which string) (kB int) {
 	return kB >> 10
 }
 
-// load places pods as kube-scheduler does, so many at a time, and returns how long each took to be answered, in order.
-func (x *running) load(t *testing.T, api *apiServer, first, nodes, together int) (took []time.Duration, answered int) {
-	var names []string
-	for n := range nodes {
-		names = append(names, nodeName(n*(figureNodes/nodes)))
-	}
-	var mu sync.Mutex
-	var work sync.WaitGroup
-	var next atomic.Int64
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: together}}
-	defer client.CloseIdleConnections()
-	for range together {
-		work.Go(func() {
-			for {
-				n := int(next.Add(1)) - 1
-				if n >= figurePods {
-					return
-				}
-				d, size := x.place(t, api, client, first+n, names)
-				mu.Lock()
-				took, answered = append(took, d), size
-				mu.Unlock()
-			}
-		})
-	}
-	work.Wait()
-	slices.Sort(took)
-	return took, answered
+// spent is what was used so far.
+type spent struct {
+	extender, here time.Duration // of a processor
+	bytes, objects float64       // that the extender allocated
 }
 
-func (x *running) place(t *testing.T, api *apiServer, client *http.Client, number int, names []string) (took time.Duration, answered int) {
-	pod := schedulersPod(fmt.Sprint("pod-", number), pendingName(number, 0), pendingName(number, 1), pendingName(number, 2))
-	var fit extenderv1.ExtenderFilterResult
-	var scores extenderv1.HostPriorityList
-	took, answered = x.ask(t, client, "/filter", &extenderv1.ExtenderArgs{Pod: pod, NodeNames: &names}, &fit)
-	if fit.NodeNames == nil || len(*fit.NodeNames) == 0 {
-		t.Errorf("pod %d fits nowhere: %+v", number, fit.Error)
-		return took, answered
-	}
-	second, size := x.ask(t, client, "/prioritize", &extenderv1.ExtenderArgs{Pod: pod, NodeNames: fit.NodeNames}, &scores)
-	best := slices.MaxFunc(scores, func(a, b extenderv1.HostPriority) int { return int(a.Score - b.Score) })
-	for k := range len(classNames) {
-		api.send("persistentvolumeclaims", pending(number, k, best.Host))
-	}
-	return took + second, answered + size
+func (s spent) since(before spent, pods int) spent {
+	n := time.Duration(pods)
+	return spent{(s.extender - before.extender) / n, (s.here - before.here) / n, (s.bytes - before.bytes) / float64(pods), (s.objects - before.objects) / float64(pods)}
 }
 
-func (x *running) ask(t *testing.T, client *http.Client, verb string, args *extenderv1.ExtenderArgs, into any) (took time.Duration, size int) {
-	body, err := json.Marshal(args)
-	if err != nil {
-		t.Error(err)
-		return 0, 0
+func (x *running) spent(t *testing.T) spent {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
 	}
-	begun := time.Now()
-	answer, err := client.Post(x.url+verb, "application/json", bytes.NewReader(body))
+	seconds := x.metric(t, "process_cpu_seconds_total")
+	return spent{time.Duration(seconds * float64(time.Second)), time.Duration(used.Utime.Nano() + used.Stime.Nano()),
+		x.metric(t, "go_memstats_alloc_bytes_total"), x.metric(t, "go_memstats_mallocs_total")}
+}
+
+// metric is one of the extender's.
+func (x *running) metric(t *testing.T, name string) (value float64) {
+	answer, err := http.Get("http://" + x.health + "/metrics")
 	if err != nil {
-		t.Error(err)
-		return 0, 0
+		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	var whole bytes.Buffer
-	whole.Grow(1 << 20)
-	_, err = whole.ReadFrom(answer.Body)
-	took = time.Since(begun)
-	text := whole.Bytes()
-	if err != nil || answer.StatusCode != http.StatusOK || json.Unmarshal(text, into) != nil {
-		t.Errorf("%s: %d, %.200s, %v", verb, answer.StatusCode, text, err)
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return took, len(text)
-}
-
-// apiServer streams what there is of each kind, and then what changes (Kubernetes, "API concepts": streaming lists).
-type apiServer struct {
-	sent atomic.Int64 // bytes
-
-	mu       sync.Mutex
-	watchers map[string]chan runtime.Object // by resource; the extender alone watches, each kind once
-}
-
-func newAPI() *apiServer { return &apiServer{watchers: map[string]chan runtime.Object{}} }
-
-func (a *apiServer) channel(resource string) chan runtime.Object {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.watchers[resource] == nil {
-		a.watchers[resource] = make(chan runtime.Object, 1000)
+	_, after, found := strings.Cut(string(text), "\n"+name+" ")
+	if _, err := fmt.Sscan(after, &value); !found || err != nil {
+		t.Fatalf("no %s: %v", name, err)
 	}
-	return a.watchers[resource]
-}
-
-func (a *apiServer) send(resource string, o runtime.Object) { a.channel(resource) <- o }
-
-// ServeHTTP answers a watch that begins with all there is. There are no snapshots.
-func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
-	all, last := objects(kind)
-	if last == nil || r.URL.Query().Get("sendInitialEvents") != "true" {
-		http.NotFound(w, r)
-		return
-	}
-	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
-	w.Header().Set("Content-Type", runtime.ContentTypeProtobuf+";stream=watch")
-	frames := info.StreamSerializer.NewFrameWriter(w)
-	encoder := scheme.Codecs.EncoderForVersion(info.Serializer, schema.GroupVersions{corev1.SchemeGroupVersion, storagev1.SchemeGroupVersion})
-	event := func(what string, o runtime.Object) bool {
-		var object, whole bytes.Buffer
-		if err := encoder.Encode(o, &object); err != nil {
-			panic(err)
-		}
-		if err := info.StreamSerializer.Encode(&metav1.WatchEvent{Type: what, Object: runtime.RawExtension{Raw: object.Bytes()}}, &whole); err != nil {
-			panic(err)
-		}
-		n, err := frames.Write(whole.Bytes())
-		a.sent.Add(int64(n))
-		return err == nil
-	}
-	all(func(o runtime.Object) bool { return event("ADDED", o) })
-	event("BOOKMARK", last)
-	for changed := a.channel(kind); ; {
-		w.(http.Flusher).Flush()
-		select {
-		case <-r.Context().Done():
-			return
-		case o := <-changed:
-			event("MODIFIED", o)
-		}
-	}
-}
-
-// publish changes 200 capacities a second until it is told to stop.
-func (a *apiServer) publish() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var work sync.WaitGroup
-	work.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				a.send("csistoragecapacities", offered(n%figureNodes, n/figureNodes%len(classNames), lvm.TiB-lvm.Bytes(n)*lvm.MiB))
-			}
-		}
-	})
-	return func() { cancel(); work.Wait() }
-}
-
-var classNames = []string{"fast", "fast-xfs", "slow"}
-
-func nodeName(n int) string {
-	return fmt.Sprintf("ip-10-0-%d-%d.eu-central-1.compute.internal", n/250, n%250)
-}
-
-func pendingName(pod, k int) string { return fmt.Sprintf("data-%d-%d", pod, k) }
-
-// objects are all there is of one kind, and a bookmark that ends them; nil for a kind that there is not.
-func objects(kind string) (all func(yield func(runtime.Object) bool), last runtime.Object) {
-	end := metav1.ObjectMeta{ResourceVersion: "2", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}
-	switch kind {
-	case "storageclasses":
-		return func(yield func(runtime.Object) bool) {
-			for _, name := range classNames {
-				c := storageClass(name)
-				c.Parameters["pool"] = strings.TrimSuffix(name, "-xfs")
-				c.ObjectMeta = stored(c.ObjectMeta)
-				yield(c)
-			}
-		}, &storagev1.StorageClass{ObjectMeta: end}
-	case "csistoragecapacities":
-		return func(yield func(runtime.Object) bool) {
-			for n := range figureNodes {
-				for k := range classNames {
-					yield(offered(n, k, lvm.TiB))
-				}
-			}
-		}, &storagev1.CSIStorageCapacity{ObjectMeta: end}
-	case "persistentvolumes":
-		return func(yield func(runtime.Object) bool) {
-			for n := range figureClaims {
-				v := pv(claimName(n), fmt.Sprint("node-", n%figureNodes))
-				v.Spec.CSI.VolumeHandle = nodeName(n%figureNodes) + "/" + lvName(n)
-				v.ObjectMeta = stored(v.ObjectMeta)
-				yield(v)
-			}
-		}, &corev1.PersistentVolume{ObjectMeta: end}
-	case "persistentvolumeclaims":
-		return func(yield func(runtime.Object) bool) {
-			for n := range figureClaims {
-				c := pvc(claimName(n), chosen(nodeName(n%figureNodes)))
-				c.Spec.VolumeName, c.Status.Phase = "pvc-uid-"+claimName(n), corev1.ClaimBound
-				c.ObjectMeta = stored(c.ObjectMeta)
-				yield(c)
-			}
-			for pod := range 8 * figurePods {
-				for k := range classNames {
-					yield(pending(pod, k, ""))
-				}
-			}
-		}, &corev1.PersistentVolumeClaim{ObjectMeta: end}
-	case "pods":
-		return func(func(runtime.Object) bool) {}, &corev1.Pod{ObjectMeta: end}
-	}
-	return nil, nil
-}
-
-func claimName(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", n, n) }
-
-func lvName(n int) string { return "pvc-uid-" + claimName(n) }
-
-// stored is what kube-apiserver adds to an object: mostly who wrote which of its fields.
-func stored(m metav1.ObjectMeta) metav1.ObjectMeta {
-	m.ResourceVersion, m.CreationTimestamp = "1", metav1.Now()
-	m.ManagedFields = []metav1.ManagedFieldsEntry{{
-		Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1",
-		FieldsV1: metav1.NewFieldsV1(strings.Repeat(`{"f:metadata":{}}`, 50)),
-	}}
-	return m
-}
-
-// pending is a claim of a pod that is to be placed, or was placed on a node.
-func pending(pod, k int, node string) *corev1.PersistentVolumeClaim {
-	c := pvc(pendingName(pod, k))
-	c.Spec.StorageClassName = &classNames[k]
-	if node != "" {
-		chosen(node)(c)
-	}
-	c.ObjectMeta = stored(c.ObjectMeta)
-	return c
-}
-
-// offered is what a node's agent publishes for a class, with the volumes that it counted.
-func offered(n, class int, room lvm.Bytes) *storagev1.CSIStorageCapacity {
-	var lvs []string
-	for at := n; at < figureClaims; at += figureNodes {
-		lvs = append(lvs, lvName(at))
-	}
-	pool := strings.TrimSuffix(classNames[class], "-xfs")
-	if pool != "fast" {
-		lvs = nil
-	}
-	c := capacity(nodeName(n), 1)
-	c.Name, c.StorageClassName, c.OwnerReferences[0].Name = fmt.Sprintf("loam-%d-%d", n, class), classNames[class], nodeName(n)
-	c.UID = types.UID(c.Name)
-	c.Annotations[published.Annotation] = published.Pools{pool: {Available: room, Extent: extent, Volumes: published.Of(lvs)}}.String()
-	c.Capacity, c.MaximumVolumeSize = resource.NewQuantity(int64(room), resource.BinarySI), resource.NewQuantity(int64(room), resource.BinarySI)
-	c.ObjectMeta = stored(c.ObjectMeta)
-	return c
+	return value
 }

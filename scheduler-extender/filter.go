@@ -3,8 +3,6 @@ package extender
 import (
 	"context"
 	"time"
-
-	"github.com/loam-storage/loam/lvm"
 )
 
 // patience is how long Filter waits for the nodes of pods in placement to be written, if only those stand in the way.
@@ -30,20 +28,30 @@ type Refused struct {
 // While other pods are in placement it names fewer nodes, the best ones: as every pod is counted on each node that it was
 // told, a burst would otherwise fill the cluster by saying where it may go.
 func (i *Index) Filter(ctx context.Context, pod Pod, nodes []string) Answer {
-	var a Answer
-	var wait <-chan struct{}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	var c candidates
+	c.ask(bytesOf(nodes))
+	return i.filter(ctx, pod, &c)
+}
+
+// filter answers with the candidates' memory.
+func (i *Index) filter(ctx context.Context, pod Pod, c *candidates) Answer {
+	var timer *time.Timer
 	for last := false; ; {
 		d := i.demand(pod)
 		if len(d.wants) == 0 || d.problem != "" {
-			a, _ = d.try(nodes, i.view.Load(), nil)
+			a := d.try(c, nil)
 			i.forget(pod)
 			return a
 		}
-		if a, wait = i.filter(d, nodes, last); wait == nil {
+		c.find(i.view.Load())
+		a, wait := i.tell(d, c, last)
+		if wait == nil {
 			i.recheck(d)
 			return a
+		}
+		if timer == nil {
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
 		}
 		select {
 		case <-wait:
@@ -55,17 +63,17 @@ func (i *Index) Filter(ctx context.Context, pod Pod, nodes []string) Answer {
 	}
 }
 
-// filter answers and counts, or says what to wait for.
-func (i *Index) filter(d demand, nodes []string, last bool) (a Answer, wait <-chan struct{}) {
+// tell answers and counts, or says what to wait for.
+func (i *Index) tell(d demand, c *candidates, last bool) (a Answer, wait <-chan struct{}) {
 	i.placing.mu.Lock()
 	defer i.placing.mu.Unlock()
 	i.placing.expire(time.Now())
 	now := i.view.Load() // with the lock: what is in placement no more is counted there
+	c.find(now)
 	var t *trial
-	var left []lvm.Bytes
 	i.placing.without(d.pod, func(m marks) {
 		t = newTrial(d.wants, now, m)
-		a, left = d.try(nodes, now, t)
+		a = d.try(c, t)
 	})
 	if len(a.Fits) == 0 {
 		i.placing.release(d.pod)
@@ -79,11 +87,11 @@ func (i *Index) filter(d demand, nodes []string, last bool) (a Answer, wait <-ch
 		others--
 	}
 	if fewer := (len(a.Fits) + others) / (others + 1); fewer < len(a.Fits) {
-		a.keep(best(left, fewer))
+		a.keep(best(c.left, c.sorted, fewer))
 	}
-	slots := make([]int, 0, len(a.Fits))
+	slots := make([]int32, 0, len(a.Fits))
 	for _, at := range a.Fits {
-		slots = append(slots, now.slots[nodes[at]])
+		slots = append(slots, c.slots[at])
 	}
 	i.placing.mark(d.pod, t.rounded(), slots)
 	return a, nil
@@ -109,16 +117,19 @@ func (i *Index) recheck(d demand) {
 	i.placing.settle(news)
 }
 
-// try asks of each node whether a pod fits there, and what that leaves on those where it does.
-func (d demand) try(nodes []string, v *view, t *trial) (a Answer, left []lvm.Bytes) {
+// try asks of each node whether a pod fits there, and what that leaves on those where it does. Without a trial there is
+// nothing to be made, and the pod fits where its claims do not leave another node.
+func (d demand) try(c *candidates, t *trial) (a Answer) {
 	r := reasons{wants: d.wants}
+	c.left = c.left[:0]
+	a.Fits, a.Refused = c.fits[:0], c.refused[:0]
 	refuse := func(at, why int) { a.Refused = append(a.Refused, Refused{at, why}) }
-	for at, name := range nodes {
+	for at := range c.names {
 		if d.problem != "" {
 			refuse(at, r.of(elsewhere, nowhere, func() string { return d.problem }))
 			continue
 		}
-		if which := d.pinnedElsewhere(name); which >= 0 {
+		if which := d.pinnedElsewhere(c.names[at]); which >= 0 {
 			refuse(at, r.of(elsewhere, which, func() string { return d.pins[which].why }))
 			continue
 		}
@@ -126,27 +137,26 @@ func (d demand) try(nodes []string, v *view, t *trial) (a Answer, left []lvm.Byt
 			a.Fits = append(a.Fits, at)
 			continue
 		}
-		slot, known := v.slots[name]
-		if !known {
+		if c.slots[at] == nowhere {
 			refuse(at, r.of(unknown, 0, func() string { return "no agent of Loam tells what is free there" }))
 			continue
 		}
-		rest, why, which := t.at(slot)
+		rest, why, which := t.at(int(c.slots[at]))
 		if why != fits {
 			a.contested = a.contested || why == contested
 			refuse(at, r.room(why, which))
 			continue
 		}
-		a.Fits, left = append(a.Fits, at), append(left, rest)
+		a.Fits, c.left = append(a.Fits, at), append(c.left, rest)
 	}
-	a.Reasons = r.texts
-	return a, left
+	a.Reasons, c.refused = r.texts, a.Refused
+	return a
 }
 
 // pinnedElsewhere is the number of a claim that leaves another node than that; -1 if none does.
-func (d demand) pinnedElsewhere(name string) int {
+func (d demand) pinnedElsewhere(name []byte) int {
 	for i, p := range d.pins {
-		if p.node != name {
+		if p.node != string(name) {
 			return i
 		}
 	}
@@ -165,26 +175,33 @@ func (a *Answer) keep(positions []int) {
 // Prioritize scores nodes from 0 to 10 by the room that a pod's claims would leave there. A pod without claims that are to be
 // made, and of nodes that are alike, gets the same score everywhere.
 func (i *Index) Prioritize(pod Pod, nodes []string) []int64 {
+	var c candidates
+	c.ask(bytesOf(nodes))
+	return i.prioritize(pod, &c)
+}
+
+// prioritize answers with the candidates' memory.
+func (i *Index) prioritize(pod Pod, c *candidates) []int64 {
 	d := i.demand(pod)
 	if len(d.wants) == 0 || d.problem != "" {
-		return make([]int64, len(nodes))
+		return make([]int64, len(c.names))
 	}
-	left := make([]lvm.Bytes, len(nodes))
+	c.find(i.view.Load())
 	i.placing.mu.Lock()
 	now := i.view.Load()
+	c.find(now)
 	i.placing.without(d.pod, func(m marks) {
 		t := newTrial(d.wants, now, m)
-		for at, name := range nodes {
-			left[at] = unfit
-			slot, known := now.slots[name]
-			if !known || d.pinnedElsewhere(name) >= 0 {
-				continue
+		for at, slot := range c.slots {
+			left := unfit
+			if slot != nowhere && d.pinnedElsewhere(c.names[at]) < 0 {
+				if rest, why, _ := t.at(int(slot)); why == fits {
+					left = rest
+				}
 			}
-			if rest, why, _ := t.at(slot); why == fits {
-				left[at] = rest
-			}
+			c.left = append(c.left, left)
 		}
 	})
 	i.placing.mu.Unlock()
-	return scores(left)
+	return scores(c.left, c.sorted)
 }

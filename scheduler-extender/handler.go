@@ -2,6 +2,7 @@ package extender
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,8 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 const (
@@ -29,12 +28,21 @@ type handler struct {
 	log     *slog.Logger
 	large   chan struct{}
 	waiting chan struct{}
-	buffers sync.Pool // of *bytes.Buffer: bodies and answers are most of what a request allocates
+	memory  sync.Pool // of *exchange
+}
+
+// exchange is what one request and its answer need of memory. It is used again: otherwise it would be most of what is
+// allocated, and the garbage collector, which has the whole cluster to look at, would come round every few pods.
+type exchange struct {
+	body       bytes.Buffer
+	names      [][]byte // in the body
+	candidates candidates
+	answer     []byte
 }
 
 // NewHandler answers from an index.
 func NewHandler(index *Index, log *slog.Logger) http.Handler {
-	return newHandler(index, &metrics{}, log)
+	return newHandler(index, newMetrics(index, ""), log)
 }
 
 func newHandler(index *Index, m *metrics, log *slog.Logger) http.Handler {
@@ -54,12 +62,12 @@ type refusal struct {
 func (r refusal) Error() string { return r.err.Error() }
 
 // serve answers one verb.
-func (h *handler) serve(verb string, answer func(*http.Request, request) any) http.HandlerFunc {
+func (h *handler) serve(verb string, answer func(context.Context, request, *exchange) []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		begun, code := time.Now(), http.StatusOK
-		body := h.buffer()
-		defer h.recycle(body)
-		if err := h.answer(w, r, answer, body); err != nil {
+		x := h.exchange()
+		defer h.recycle(x)
+		if err := h.answer(w, r, answer, x); err != nil {
 			code = http.StatusInternalServerError
 			if refused, ok := errors.AsType[refusal](err); ok {
 				code = refused.code
@@ -68,31 +76,31 @@ func (h *handler) serve(verb string, answer func(*http.Request, request) any) ht
 			h.log.WarnContext(r.Context(), "a request was refused", "verb", verb, "code", code, "from", r.RemoteAddr, "error", err)
 		} else {
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-			_, _ = w.Write(body.Bytes()) // if it fails, whoever asked has gone
+			w.Header().Set("Content-Length", strconv.Itoa(len(x.answer)))
+			_, _ = w.Write(x.answer) // if it fails, whoever asked has gone
 		}
 		h.metrics.answered(verb, code, time.Since(begun))
 	}
 }
 
-// buffer is an empty one.
-func (h *handler) buffer() *bytes.Buffer {
-	if b, ok := h.buffers.Get().(*bytes.Buffer); ok {
-		return b
+// exchange is an empty one.
+func (h *handler) exchange() *exchange {
+	if x, ok := h.memory.Get().(*exchange); ok {
+		return x
 	}
-	return &bytes.Buffer{}
+	return &exchange{}
 }
 
-// recycle takes a buffer back that nobody uses any more. The few that are very large are not kept.
-func (h *handler) recycle(b *bytes.Buffer) {
-	if b.Cap() <= largeBody {
-		b.Reset()
-		h.buffers.Put(b)
+// recycle takes one back that nobody uses any more. The few that are very large are not kept.
+func (h *handler) recycle(x *exchange) {
+	if x.body.Cap()+cap(x.answer) <= largeBody {
+		x.body.Reset()
+		h.memory.Put(x)
 	}
 }
 
-// answer writes what there is to say. An error comes before anything is written.
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(*http.Request, request) any, to *bytes.Buffer) error {
+// answer makes the answer, of a large request when it is its turn. With an error there is none.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(context.Context, request, *exchange) []byte, x *exchange) error {
 	if !h.index.IsReady() {
 		return refusal{http.StatusServiceUnavailable, errors.New("not ready: still reading what there is")}
 	}
@@ -102,51 +110,50 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, answer func(*ht
 	default:
 		return refusal{http.StatusServiceUnavailable, fmt.Errorf("%d requests are being answered", maxWaiting)}
 	}
-	asked, err := h.read(w, r)
-	if err != nil {
-		return err
-	}
-	return json.MarshalWrite(to, answer(r, asked))
-}
-
-// read reads a request, a large one when it is its turn.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (request, error) {
 	if r.ContentLength < 0 || r.ContentLength > largeBody {
 		select {
 		case h.large <- struct{}{}:
 			defer func() { <-h.large }()
 		case <-r.Context().Done():
-			return request{}, refusal{http.StatusServiceUnavailable, r.Context().Err()}
+			return refusal{http.StatusServiceUnavailable, r.Context().Err()}
 		}
 	}
-	body := h.buffer()
-	defer h.recycle(body)
-	body.Grow(int(min(max(0, r.ContentLength), largeBody)) + bytes.MinRead)
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	asked, err := h.read(w, r, x)
+	if err != nil {
+		return err
+	}
+	x.candidates.ask(asked.nodes)
+	x.answer = answer(r.Context(), asked, x)
+	return nil
+}
+
+// read reads a request.
+func (h *handler) read(w http.ResponseWriter, r *http.Request, x *exchange) (request, error) {
+	x.body.Grow(int(min(max(0, r.ContentLength), largeBody)) + bytes.MinRead)
+	_, err := x.body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return request{}, refusal{http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes; kube-scheduler sends names alone with nodeCacheCapable: true", tooLarge.Limit)}
 	}
 	if err != nil {
 		return request{}, refusal{http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)}
 	}
-	asked, err := parseRequest(body.Bytes())
+	asked, err := parseRequest(x.body.Bytes(), x.names)
 	if err != nil {
 		return request{}, refusal{http.StatusBadRequest, err}
+	}
+	if !asked.whole {
+		x.names = asked.nodes
 	}
 	return asked, nil
 }
 
-func (h *handler) filter(r *http.Request, asked request) any {
-	a := h.index.Filter(r.Context(), asked.pod, asked.nodes)
+func (h *handler) filter(ctx context.Context, asked request, x *exchange) []byte {
+	a := h.index.filter(ctx, asked.pod, &x.candidates)
 	h.metrics.told(len(a.Fits), len(a.Refused))
-	h.log.DebugContext(r.Context(), "filtered", "pod", asked.pod.Name, "nodes", len(asked.nodes), "fit", len(a.Fits), "reasons", a.Reasons)
-	return asked.result(a)
+	h.log.DebugContext(ctx, "filtered", "pod", asked.pod.Name, "nodes", len(asked.nodes), "fit", len(a.Fits), "reasons", a.Reasons)
+	return asked.appendResult(x.answer[:0], a)
 }
 
-func (h *handler) prioritize(_ *http.Request, asked request) any {
-	all := make([]hostPriority, 0, len(asked.nodes))
-	for at, score := range h.index.Prioritize(asked.pod, asked.nodes) {
-		all = append(all, hostPriority{asked.nodes[at], score})
-	}
-	return all
+func (h *handler) prioritize(_ context.Context, asked request, x *exchange) []byte {
+	return asked.appendScores(x.answer[:0], h.index.prioritize(asked.pod, &x.candidates))
 }

@@ -122,11 +122,21 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 		{"no JSON", []byte("pod"), 400, "invalid character"},
 		{"half", []byte(`{"Pod":{`), 400, "unexpected EOF"},
 		{"another type", []byte(`{"Pod":[]}`), 400, "cannot unmarshal"},
-		{"null", []byte("null"), 400, "Pod is missing"},
+		{"null", []byte("null"), 400, "'{' was expected"},
+		{"nothing in it", []byte("{}"), 400, "Pod is missing"},
+		{"a pod that is null", []byte(`{"Pod":null,"NodeNames":["a"]}`), 400, "Pod is missing"},
+		{"two pods", []byte(`{"Pod":null,"Pod":null}`), 400, `"Pod" is there twice`},
+		{"names that are none", []byte(`{"Pod":{},"NodeNames":[1]}`), 400, "invalid character '1'"},
+		{"names that are no list", []byte(`{"Pod":{},"NodeNames":"a"}`), 400, "NodeNames is no list"},
+		{"names that do not end", []byte(`{"Pod":{},"NodeNames":["a`), 400, "unexpected EOF"},
+		{"too many names", []byte(`{"Pod":{},"NodeNames":["a"` + strings.Repeat(`,"a"`, maxNodes) + `]}`), 400, "more than 50000 nodes"},
+		{"too many nodes", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[{}` + strings.Repeat(`,{}`, maxNodes) + `]}}`), 400, "more than 50000 nodes"},
+		{"nodes and names", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[]},"NodeNames":[]}`), 400, "both there"},
+		{"something after it", []byte(`{"Pod":{}} {}`), 400, "the end was expected"},
 		{"no pod", &extenderv1.ExtenderArgs{NodeNames: &names}, 400, "Pod is missing"},
 		{"a pod without a name", &extenderv1.ExtenderArgs{Pod: nameless, NodeNames: &names}, 400, "needs a name"},
 		{"no nodes", &extenderv1.ExtenderArgs{Pod: schedulersPod("p", "data")}, 400, "neither NodeNames nor Nodes"},
-		{"nodes that are none", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[1]}}`), 400, "Nodes.items[0]"},
+		{"nodes that are none", []byte(`{"Pod":{"metadata":{"name":"p","namespace":"n","uid":"u"}},"Nodes":{"items":[1]}}`), 400, "Nodes: items[0]"},
 		{"too much", append([]byte(`{"Pod":"`), bytes.Repeat([]byte{'a'}, maxBody)...), 413, "nodeCacheCapable"},
 	} {
 		for _, verb := range []string{"filter", "prioritize"} {
@@ -149,7 +159,7 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 
 func TestNothingIsAnsweredBeforeAllIsKnown(t *testing.T) {
 	index := NewIndex()
-	h, health := NewHandler(index, slog.New(slog.DiscardHandler)), healthHandler(index, &metrics{})
+	h, health := NewHandler(index, slog.New(slog.DiscardHandler)), healthHandler(index, newMetrics(index, ""))
 	get := func(path string) int {
 		w := httptest.NewRecorder()
 		health.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -192,24 +202,30 @@ func TestAnswersAreBounded(t *testing.T) {
 
 func TestMetricsCountWhatWasAnswered(t *testing.T) {
 	w, _ := served(t)
-	m := &metrics{}
+	m := newMetrics(w.Index, "v1")
 	h := newHandler(w.Index, m, slog.New(slog.DiscardHandler))
 	names := []string{"a", "b"}
 	post(t, h, "filter", &extenderv1.ExtenderArgs{Pod: schedulersPod("p", "data"), NodeNames: &names}, nil)
 	post(t, h, "filter", &extenderv1.ExtenderArgs{Pod: schedulersPod("q", "none"), NodeNames: &names}, nil)
 	post(t, h, "prioritize", []byte("nonsense"), nil)
-	var out strings.Builder
-	m.write(&out, w.Index)
+	scrape := httptest.NewRecorder()
+	healthHandler(w.Index, m).ServeHTTP(scrape, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	out := scrape.Body.String()
+	for _, known := range Metrics() {
+		if !strings.Contains(out, "# TYPE "+known.Name+" "+string(known.Kind)) {
+			t.Errorf("no %s %s, which is documented", known.Kind, known.Name)
+		}
+	}
 	for _, line := range []string{
-		`loam_extender_requests_total{verb="filter",code="200"} 2`,
-		`loam_extender_requests_total{verb="prioritize",code="400"} 1`,
+		`loam_extender_requests_total{code="200",verb="filter"} 2`,
+		`loam_extender_requests_total{code="400",verb="prioritize"} 1`,
 		`loam_extender_request_seconds_count{verb="filter"} 2`,
 		`loam_extender_request_seconds_bucket{verb="filter",le="+Inf"} 2`,
 		`loam_extender_nodes_offered_total 1`, `loam_extender_nodes_refused_total 3`, `loam_extender_pods_nowhere_total 1`,
-		`loam_extender_pods_in_placement 1`, `loam_extender_nodes 2`, `loam_extender_claims 2`,
+		`loam_extender_pods_in_placement 1`, `loam_build_info{version="v1"} 1`, `loam_extender_nodes 2`, `loam_extender_claims 2`,
 	} {
-		if !strings.Contains(out.String(), line+"\n") {
-			t.Errorf("no line %q in\n%s", line, out.String())
+		if !strings.Contains(out, line+"\n") {
+			t.Errorf("no line %q in\n%s", line, out)
 		}
 	}
 }
@@ -258,13 +274,13 @@ func FuzzHandler(f *testing.F) {
 			}
 			return // nodes that make no sense go back as they came
 		}
-		asked, err := parseRequest(body)
+		asked, err := parseRequest(body, nil)
 		if err != nil {
 			t.Fatalf("answered, and cannot be read: %v", err)
 		}
 		if result.NodeNames != nil {
 			for _, name := range *result.NodeNames {
-				if !slices.Contains(asked.nodes, name) {
+				if !slices.ContainsFunc(asked.nodes, func(n []byte) bool { return string(n) == name }) {
 					t.Errorf("%q fits, of %q", name, asked.nodes)
 				}
 			}

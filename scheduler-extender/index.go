@@ -66,7 +66,7 @@ func NewIndex() *Index {
 		snapshots: map[string]string{}, contents: map[string]string{},
 		nodes: map[string]*node{}, ids: map[string]string{}, offers: map[string]*node{}, pools: map[string]poolNumber{"": anyPool},
 	}
-	i.view.Store(&view{slots: map[string]int{}, columns: map[string]*column{}})
+	i.view.Store(&view{names: &names{}, columns: map[string]*column{}})
 	return i
 }
 
@@ -132,10 +132,10 @@ func (c *Change) publish() {
 			r.set(o.Class, n.slot, roomLeft(o, c.poolsOf(o), all))
 		}
 	}
-	if c.renamed || len(now.slots) != len(c.nodes) {
-		r.next.slots = make(map[string]int, len(c.nodes))
+	if c.renamed || len(now.names.slots) != len(c.nodes) {
+		r.next.names = &names{make(map[string]int32, len(c.nodes))}
 		for _, n := range c.nodes {
-			r.next.slots[n.name] = n.slot
+			r.next.names.slots[n.name] = int32(n.slot)
 		}
 	}
 	c.view.Store(r.next)

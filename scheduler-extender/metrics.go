@@ -1,102 +1,100 @@
 package extender
 
 import (
-	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"sync"
+	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/loam-storage/loam/metric"
 )
 
-// bounds are the upper ends of the buckets of durations, in seconds.
-var bounds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
+var (
+	requests = metric.Metric{
+		Name: "loam_extender_requests_total", Kind: metric.Counter, Labels: []string{"verb", "code"},
+		Help: "Requests by verb (filter, prioritize) and HTTP code.",
+	}
+	times = metric.Metric{
+		Name: "loam_extender_request_seconds", Kind: metric.Histogram, Labels: []string{"verb"},
+		Help: "Time from a request to its answer. A filter waits up to 0.15 s for pods that are being placed.",
+	}
+	offered = metric.Metric{Name: "loam_extender_nodes_offered_total", Kind: metric.Counter, Help: "Nodes that pods were told to fit on."}
+	refused = metric.Metric{Name: "loam_extender_nodes_refused_total", Kind: metric.Counter, Help: "Nodes that pods were told not to fit on."}
+	lost    = metric.Metric{Name: "loam_extender_pods_nowhere_total", Kind: metric.Counter, Help: "Answers that left a pod no node."}
+	waiting = metric.Metric{
+		Name: "loam_extender_pods_in_placement", Kind: metric.Gauge,
+		Help: "Pods that were told where they fit, and whose claims show no node yet.",
+	}
+	nodes   = metric.Metric{Name: "loam_extender_nodes", Kind: metric.Gauge, Help: "Nodes that are known."}
+	claims  = metric.Metric{Name: "loam_extender_claims", Kind: metric.Gauge, Help: "PersistentVolumeClaims that are known, of all drivers."}
+	volumes = metric.Metric{Name: "loam_extender_volumes", Kind: metric.Gauge, Help: "PersistentVolumes of Loam."}
+)
 
-// metrics counts what was answered, in Prometheus' text format (exposition formats, 0.0.4).
+// Metrics are those of a scheduler extender, in the order in which they are documented.
+func Metrics() []metric.Metric {
+	return []metric.Metric{requests, times, offered, refused, lost, waiting, nodes, claims, volumes, metric.Build}
+}
+
+// metrics counts what was answered.
 type metrics struct {
-	mu       sync.Mutex // guards what follows
-	requests map[answerKind]int
-	times    map[string]*histogram // by verb
-	offered  int
-	refused  int
-	nowhere  int
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	times    *prometheus.HistogramVec
+
+	offered, refused, lost prometheus.Counter
 }
 
-type answerKind struct {
-	verb string
-	code int
+// newMetrics counts; how much the index knows is asked at each scrape.
+func newMetrics(index *Index, version string) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(), requests: requests.Counter(), times: times.Histogram(),
+		offered: offered.Counter().WithLabelValues(), refused: refused.Counter().WithLabelValues(), lost: lost.Counter().WithLabelValues(),
+	}
+	m.registry.MustRegister(m.requests, m.times, m.offered, m.refused, m.lost, known{index}, metric.BuildInfo(version),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
 }
 
-type histogram struct {
-	buckets [len(bounds)]int
-	count   int
-	sum     float64
+// handler answers scrapes.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, Registry: m.registry})
 }
 
 // answered counts one request.
 func (m *metrics) answered(verb string, code int, took time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.requests == nil {
-		m.requests, m.times = map[answerKind]int{}, map[string]*histogram{}
-	}
-	m.requests[answerKind{verb, code}]++
-	if m.times[verb] == nil {
-		m.times[verb] = &histogram{}
-	}
-	h, seconds := m.times[verb], took.Seconds()
-	h.count++
-	h.sum += seconds
-	for i, bound := range bounds {
-		if seconds <= bound {
-			h.buckets[i]++
-		}
-	}
+	m.requests.WithLabelValues(verb, strconv.Itoa(code)).Inc()
+	m.times.WithLabelValues(verb).Observe(took.Seconds())
 }
 
 // told counts what a pod was told of the nodes.
-func (m *metrics) told(fit, refused int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.offered += fit
-	m.refused += refused
-	if fit == 0 && refused > 0 {
-		m.nowhere++
+func (m *metrics) told(fit, not int) {
+	m.offered.Add(float64(fit))
+	m.refused.Add(float64(not))
+	if fit == 0 && not > 0 {
+		m.lost.Inc()
 	}
 }
 
-// write writes all that there is to say, of the index, too.
-func (m *metrics) write(w io.Writer, index *Index) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	head := func(name, kind, help string) { fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %[3]s\n", name, help, kind) }
-	head("loam_extender_requests_total", "counter", "Requests by verb and HTTP code.")
-	for _, k := range slices.SortedFunc(maps.Keys(m.requests), func(a, b answerKind) int {
-		return slices.Compare([]string{a.verb, fmt.Sprint(a.code)}, []string{b.verb, fmt.Sprint(b.code)})
-	}) {
-		fmt.Fprintf(w, "loam_extender_requests_total{verb=%q,code=\"%d\"} %d\n", k.verb, k.code, m.requests[k])
+// known tells how much an index knows.
+type known struct{ index *Index }
+
+// Describe implements prometheus.Collector.
+func (k known) Describe(to chan<- *prometheus.Desc) {
+	for _, m := range []metric.Metric{waiting, nodes, claims, volumes} {
+		to <- m.Desc()
 	}
-	head("loam_extender_request_seconds", "histogram", "Time from a request to its answer.")
-	for _, verb := range slices.Sorted(maps.Keys(m.times)) {
-		h := m.times[verb]
-		for i, bound := range bounds {
-			fmt.Fprintf(w, "loam_extender_request_seconds_bucket{verb=%q,le=\"%v\"} %d\n", verb, bound, h.buckets[i])
-		}
-		fmt.Fprintf(w, "loam_extender_request_seconds_bucket{verb=%q,le=\"+Inf\"} %d\n", verb, h.count)
-		fmt.Fprintf(w, "loam_extender_request_seconds_sum{verb=%q} %v\nloam_extender_request_seconds_count{verb=%[1]q} %[3]d\n", verb, h.sum, h.count)
-	}
-	one := func(name, kind, help string, value int) {
-		head(name, kind, help)
-		fmt.Fprintf(w, "%s %d\n", name, value)
-	}
-	one("loam_extender_nodes_offered_total", "counter", "Nodes that pods were told to fit on.", m.offered)
-	one("loam_extender_nodes_refused_total", "counter", "Nodes that pods were told not to fit on.", m.refused)
-	one("loam_extender_pods_nowhere_total", "counter", "Answers that left a pod no node.", m.nowhere)
-	s := index.size()
-	one("loam_extender_pods_in_placement", "gauge", "Pods that were told where they fit, and whose claims show no node yet.", s.placing)
-	one("loam_extender_nodes", "gauge", "Nodes that are known.", s.nodes)
-	one("loam_extender_claims", "gauge", "PersistentVolumeClaims that are known, of all drivers.", s.claims)
-	one("loam_extender_volumes", "gauge", "PersistentVolumes of Loam.", s.volumes)
+}
+
+// Collect implements prometheus.Collector.
+func (k known) Collect(to chan<- prometheus.Metric) {
+	s := k.index.size()
+	to <- waiting.Sample(waiting.Desc(), float64(s.placing))
+	to <- nodes.Sample(nodes.Desc(), float64(s.nodes))
+	to <- claims.Sample(claims.Desc(), float64(s.claims))
+	to <- volumes.Sample(volumes.Desc(), float64(s.volumes))
 }
 
 // size is how much an index knows.

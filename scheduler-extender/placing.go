@@ -38,12 +38,12 @@ type placing struct {
 // placed is a pod in placement.
 type placed struct {
 	wants []want // sizes rounded up as pools do
-	slots []int
+	slots []int32
 	until time.Time
 }
 
 // mark counts a pod, in place of what was counted of it before. The lock is held.
-func (p *placing) mark(pod string, wants []want, slots []int) {
+func (p *placing) mark(pod string, wants []want, slots []int32) {
 	p.release(pod)
 	if p.pods == nil {
 		p.pods = map[string]*placed{}
@@ -56,7 +56,7 @@ func (p *placing) mark(pod string, wants []want, slots []int) {
 func (p *placing) count(in *placed, sign lvm.Bytes) {
 	for _, w := range in.wants {
 		for _, slot := range in.slots {
-			p.marks.add(slot, w.pool, sign*w.size)
+			p.marks.add(int(slot), w.pool, sign*w.size)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func (p *placing) settleOne(pod string, in *placed, s settled) {
 		return
 	}
 	if s.slot != nowhere {
-		in.slots = []int{s.slot}
+		in.slots = []int32{int32(s.slot)}
 	}
 	p.count(in, 1)
 }

@@ -8,14 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// arguments are what kube-scheduler sends (extender/v1, ExtenderArgs), of a pod only what is looked at. Its types are not used:
-// most of the time of an answer would go into what is not.
-type arguments struct {
-	Pod       *podArgument
-	Nodes     *nodesArgument
-	NodeNames *[]string
-}
-
+// podArgument is of a pod what is looked at. kube-scheduler's types are not used: most of the time of an answer would go into
+// what is not.
 type podArgument struct {
 	Metadata struct {
 		Name      string `json:"name"`
@@ -33,57 +27,127 @@ type podArgument struct {
 	} `json:"spec"`
 }
 
-// nodesArgument is a v1.NodeList. Its items go back as they came.
-type nodesArgument struct {
-	Items []jsontext.Value `json:"items"`
-}
+// maxNodes bounds what a request makes of memory: ten times what Kubernetes supports.
+const maxNodes = 50_000
 
-// request is what was asked about: a pod, and nodes by their names.
+var errNodes = fmt.Errorf("more than %d nodes", maxNodes)
+
+// request is what was asked about: a pod, and nodes by their names, which stand in the body.
 type request struct {
 	pod   Pod
-	nodes []string
-	items []jsontext.Value // the nodes themselves, if kube-scheduler sent them; else nil
+	nodes [][]byte
+	items []jsontext.Value // the nodes themselves, if kube-scheduler sent them; they go back as they came
+	whole bool             // it did
 }
 
 // errRequest says that a request makes no sense. It is kube-scheduler's configuration, or somebody else who asks.
 var errRequest = errors.New("not what kube-scheduler asks (extender/v1, ExtenderArgs)")
 
-// parseRequest reads a body, and keeps nothing of it. Errors: errRequest.
-func parseRequest(body []byte) (request, error) {
-	var args arguments
-	if err := json.Unmarshal(body, &args); err != nil {
+// parseRequest reads a body, which the request stands on; into is where names may be put. Errors: errRequest.
+func parseRequest(body []byte, into [][]byte) (request, error) {
+	r, err := readRequest(body, into)
+	if err != nil {
 		return request{}, fmt.Errorf("%w: %w", errRequest, err)
-	}
-	if args.Pod == nil {
-		return request{}, fmt.Errorf("%w: Pod is missing", errRequest)
-	}
-	r := request{pod: args.Pod.pod()}
-	switch m := args.Pod.Metadata; {
-	case m.Name == "" || m.Namespace == "" || m.UID == "":
-		return request{}, fmt.Errorf("%w: Pod needs a name, a namespace and a UID", errRequest)
-	case args.NodeNames != nil:
-		r.nodes = *args.NodeNames
-	case args.Nodes != nil:
-		return r, r.take(args.Nodes.Items)
-	default:
-		return request{}, fmt.Errorf("%w: neither NodeNames nor Nodes are there", errRequest)
 	}
 	return r, nil
 }
 
-// take learns the names of whole nodes.
-func (r *request) take(items []jsontext.Value) error {
-	r.items = append([]jsontext.Value{}, items...)
-	for i, item := range items {
-		var node struct {
-			Metadata struct {
-				Name string `json:"name"`
-			} `json:"metadata"`
+func readRequest(body []byte, into [][]byte) (r request, err error) {
+	args, err := readArguments(body, into)
+	if err != nil {
+		return r, err
+	}
+	if args.pod == nil {
+		return r, errors.New("Pod is missing")
+	}
+	var pod podArgument
+	if err := json.Unmarshal(args.pod, &pod); err != nil {
+		return r, fmt.Errorf("Pod: %w", err)
+	}
+	switch m := pod.Metadata; {
+	case m.Name == "" || m.Namespace == "" || m.UID == "":
+		return r, errors.New("Pod needs a name, a namespace and a UID")
+	case args.named && args.nodes != nil:
+		return r, errors.New("NodeNames and Nodes are both there")
+	case args.named:
+		return request{pod: pod.pod(), nodes: args.names}, nil
+	case args.nodes == nil:
+		return r, errors.New("neither NodeNames nor Nodes are there")
+	}
+	r = request{pod: pod.pod(), whole: true}
+	if err := r.take(args.nodes); err != nil {
+		return r, fmt.Errorf("in Nodes: %w", err)
+	}
+	return r, nil
+}
+
+// arguments are what kube-scheduler sends (extender/v1, ExtenderArgs), as they stand in a body. What is null is nil.
+type arguments struct {
+	pod, nodes jsontext.Value // not looked at
+	names      [][]byte       // of NodeNames
+	named      bool           // NodeNames are there
+}
+
+func readArguments(body []byte, into [][]byte) (arguments, error) {
+	args, r := arguments{names: into[:0]}, &reader{text: body}
+	err := r.object(func(name string) (err error) {
+		switch {
+		case name == "NodeNames" && r.next() == '[':
+			args.named = true
+			args.names, err = r.names(args.names)
+		case name == "Pod" && r.next() != 'n':
+			args.pod, err = r.skip()
+		case name == "Nodes" && r.next() != 'n':
+			args.nodes, err = r.skip()
+		case name == "NodeNames" && r.next() != 'n':
+			err = errors.New("NodeNames is no list")
+		default:
+			err = r.other(name)
 		}
-		if err := json.Unmarshal(item, &node); err != nil {
-			return fmt.Errorf("%w: Nodes.items[%d]: %w", errRequest, i, err)
+		return err
+	})
+	return args, err
+}
+
+// names reads a list of them.
+func (r *reader) names(into [][]byte) ([][]byte, error) {
+	err := r.list('[', ']', func() error {
+		name, err := r.string()
+		if into = append(into, name); len(into) > maxNodes {
+			return errNodes
 		}
-		r.nodes = append(r.nodes, node.Metadata.Name)
+		return err
+	})
+	return into, err
+}
+
+// take finds whole nodes in a v1.NodeList, and learns their names.
+func (r *request) take(nodes jsontext.Value) error {
+	list := &reader{text: nodes}
+	return list.object(func(name string) error {
+		if name != "items" || list.next() == 'n' {
+			return list.other(name)
+		}
+		return list.list('[', ']', func() error { return r.takeOne(list) })
+	})
+}
+
+func (r *request) takeOne(list *reader) error {
+	item, err := list.skip()
+	if err != nil {
+		return err
+	}
+	var node struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(item, &node); err != nil {
+		return fmt.Errorf("items[%d]: %w", len(r.items), err)
+	}
+	r.items, r.nodes = append(r.items, item), append(r.nodes, []byte(node.Metadata.Name))
+	if len(r.items) > maxNodes {
+		return errNodes
 	}
 	return nil
 }
@@ -101,51 +165,4 @@ func (p *podArgument) pod() Pod {
 		}
 	}
 	return pod
-}
-
-// filterResult is extender/v1, ExtenderFilterResult. What does not fit is not resolved by preemption: claims stay when pods go.
-type filterResult struct {
-	Nodes                      *nodesArgument    `json:",omitzero"`
-	NodeNames                  *[]string         `json:",omitzero"`
-	FailedAndUnresolvableNodes map[string]string `json:",omitempty"`
-	Error                      string            `json:",omitempty"`
-}
-
-// hostPriority is extender/v1, HostPriority.
-type hostPriority struct {
-	Host  string
-	Score int64
-}
-
-const (
-	maxReason  = 300       // bytes
-	maxReasons = 256 << 10 // bytes of all reasons in one answer; kube-scheduler asks of some hundred nodes at most
-)
-
-// result says an answer to a request.
-func (r request) result(a Answer) filterResult {
-	var f filterResult
-	if r.items != nil {
-		f.Nodes = &nodesArgument{Items: make([]jsontext.Value, 0, len(a.Fits))}
-		for _, at := range a.Fits {
-			f.Nodes.Items = append(f.Nodes.Items, r.items[at])
-		}
-	} else {
-		names := make([]string, 0, len(a.Fits))
-		for _, at := range a.Fits {
-			names = append(names, r.nodes[at])
-		}
-		f.NodeNames = &names
-	}
-	f.FailedAndUnresolvableNodes = make(map[string]string, len(a.Refused))
-	said := 0
-	for _, refused := range a.Refused {
-		text := a.Reasons[refused.Reason]
-		text = text[:min(maxReason, len(text))]
-		if said += len(text) + len(r.nodes[refused.Node]); said > maxReasons {
-			break
-		}
-		f.FailedAndUnresolvableNodes[r.nodes[refused.Node]] = text
-	}
-	return f
 }

@@ -2,6 +2,7 @@ package extender
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/loam-storage/loam/lvm"
 )
@@ -27,19 +28,88 @@ type poolRoom struct {
 const pageSize = 64
 
 // column has the rooms of all nodes for one class, in pages that views share until one of their rooms changes.
-type column struct{ pages []*[pageSize]room }
+type column struct{ pages []*page }
+
+// page has the rooms of some nodes side by side: asking all nodes of a large cluster is mostly waiting for memory.
+type page struct {
+	largest [pageSize]lvm.Bytes
+	ends    [pageSize + 1]int32 // in pools: those of node i begin at ends[i]
+	pools   []poolRoom
+}
 
 func (c *column) at(slot int) room {
-	if page := slot / pageSize; page < len(c.pages) {
-		return c.pages[page][slot%pageSize]
+	if number := slot / pageSize; number < len(c.pages) {
+		p, at := c.pages[number], slot%pageSize
+		return room{p.largest[at], p.pools[p.ends[at]:p.ends[at+1]]}
 	}
 	return room{}
 }
 
+func (p *page) set(at int, to room) {
+	p.largest[at] = to.largest
+	more := int32(len(to.pools)) - (p.ends[at+1] - p.ends[at])
+	p.pools = slices.Replace(p.pools, int(p.ends[at]), int(p.ends[at+1]), to.pools...)
+	for i := at + 1; i < len(p.ends); i++ {
+		p.ends[i] += more
+	}
+}
+
+func (p *page) clone() *page {
+	own := *p
+	own.pools = slices.Clone(p.pools)
+	return &own
+}
+
 // view is what nodes can give, as it was at one moment. It never changes.
 type view struct {
-	slots   map[string]int // of a Node, by its name
+	names   *names
 	columns map[string]*column
+}
+
+// names are the slots of Nodes.
+type names struct{ slots map[string]int32 }
+
+// candidates are the nodes that a pod may go to: as they are called, and where that is in a view. Memory of one question is
+// used for the next.
+type candidates struct {
+	names [][]byte
+	slots []int32 // nowhere for one that no agent tells of
+	by    *names
+
+	fits    []int       // positions of those where the pod fits
+	left    []lvm.Bytes // what that leaves there
+	refused []Refused
+	sorted  []lvm.Bytes
+}
+
+// ask begins a question about others.
+func (c *candidates) ask(nodes [][]byte) {
+	c.names, c.by = nodes, nil
+	c.fits = slices.Grow(c.fits[:0], len(nodes))
+	c.left, c.sorted = slices.Grow(c.left[:0], len(nodes)), slices.Grow(c.sorted[:0], len(nodes))
+}
+
+// find looks the slots up, unless that was done by the same names.
+func (c *candidates) find(v *view) {
+	if c.by == v.names {
+		return
+	}
+	c.by, c.slots = v.names, slices.Grow(c.slots[:0], len(c.names))
+	for _, name := range c.names {
+		slot, known := v.names.slots[string(name)]
+		if !known {
+			slot = nowhere
+		}
+		c.slots = append(c.slots, slot)
+	}
+}
+
+func bytesOf(names []string) [][]byte {
+	all := make([][]byte, 0, len(names))
+	for _, name := range names {
+		all = append(all, []byte(name))
+	}
+	return all
 }
 
 // revision makes the next view from one: it copies what it changes, once.
@@ -49,21 +119,20 @@ type revision struct {
 }
 
 func (v *view) revise() *revision {
-	return &revision{next: &view{slots: v.slots, columns: maps.Clone(v.columns)}, copied: map[*column]map[int]bool{}}
+	return &revision{next: &view{names: v.names, columns: maps.Clone(v.columns)}, copied: map[*column]map[int]bool{}}
 }
 
 func (r *revision) set(class string, slot int, to room) {
 	c := r.column(class)
-	page := slot / pageSize
-	for len(c.pages) <= page {
+	number := slot / pageSize
+	for len(c.pages) <= number {
 		r.copied[c][len(c.pages)] = true
-		c.pages = append(c.pages, new([pageSize]room))
+		c.pages = append(c.pages, &page{})
 	}
-	if !r.copied[c][page] {
-		own := *c.pages[page]
-		c.pages[page], r.copied[c][page] = &own, true
+	if !r.copied[c][number] {
+		c.pages[number], r.copied[c][number] = c.pages[number].clone(), true
 	}
-	c.pages[page][slot%pageSize] = to
+	c.pages[number].set(slot%pageSize, to)
 }
 
 func (r *revision) column(class string) *column {

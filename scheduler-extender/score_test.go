@@ -23,7 +23,7 @@ func TestScoresRank(t *testing.T) {
 		{[]lvm.Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
 		{[]lvm.Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, []int64{0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
 	} {
-		if got := scores(c.left); !slices.Equal(got, c.want) {
+		if got := scores(c.left, nil); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, want %v", c.left, got, c.want)
 		}
 	}
@@ -36,7 +36,7 @@ func TestTheBestNodeHasItsScoreForItself(t *testing.T) {
 	}
 	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 	counts := map[int64]int{}
-	for _, s := range scores(left) {
+	for _, s := range scores(left, nil) {
 		counts[s]++
 	}
 	if counts[10] != 1 {
@@ -78,5 +78,24 @@ func TestPrioritizeBySpreadOrBinpack(t *testing.T) {
 	w.claim("more", "fast", 25, on("b"))
 	if got := w.Prioritize(pod("p", "spread"), nodes); !slices.Equal(got, []int64{6, 3, 10, 0}) {
 		t.Errorf("with 25 GiB on their way to b: %v, want b last of those that fit", got)
+	}
+}
+
+func TestTheBestAreThoseWithMostLeft(t *testing.T) {
+	for range 300 {
+		left := make([]lvm.Bytes, 1+rand.IntN(50))
+		for i := range left {
+			left[i] = lvm.Bytes(rand.IntN(1 + rand.IntN(30)))
+		}
+		many := 1 + rand.IntN(len(left))
+		var all []int
+		for i := range left {
+			all = append(all, i)
+		}
+		slices.SortStableFunc(all, func(a, b int) int { return int(left[b] - left[a]) })
+		want := slices.Sorted(slices.Values(all[:many]))
+		if got := best(left, nil, many); !slices.Equal(got, want) {
+			t.Fatalf("the best %d of %v: %v, want %v", many, left, got, want)
+		}
 	}
 }

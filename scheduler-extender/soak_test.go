@@ -1,13 +1,21 @@
 package extender
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	extenderv1 "k8s.io/kube-scheduler/extender/v1"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/volume"
@@ -30,6 +38,8 @@ func soakTime(t *testing.T) time.Duration {
 // reality is a cluster that the index hears of, each kind in its own time. Its nodes promise nothing that they do not have.
 type reality struct {
 	*world
+	handler http.Handler
+
 	mu    sync.Mutex
 	nodes []*realNode
 	full  int // volumes that their node had no room for
@@ -92,6 +102,7 @@ func TestSoak(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t))
 	defer cancel()
 	r := &reality{world: newWorld(t)}
+	r.handler = NewHandler(r.Index, slog.New(slog.DiscardHandler))
 	var names []string
 	for i := range 12 {
 		n := &realNode{name: fmt.Sprint("n", i), size: lvm.Bytes(2+i/2) * lvm.GiB, volumes: map[string]lvm.Bytes{}}
@@ -134,9 +145,37 @@ func (r *reality) live(ctx context.Context, names []string, prefix string) {
 	}
 }
 
+// place asks as kube-scheduler does, for the nodes that a pod fits on and then for their scores.
+func (r *reality) place(ctx context.Context, name string, names []string) []string {
+	ask := func(verb string, nodes []string, into any) {
+		body, err := json.Marshal(&extenderv1.ExtenderArgs{Pod: schedulersPod(name, name+"-data", name+"-wal"), NodeNames: &nodes})
+		if err != nil {
+			r.t.Error(err)
+		}
+		w := httptest.NewRecorder()
+		r.handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, verb, bytes.NewReader(body)))
+		if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+			r.t.Errorf("%s: %d %s (%v)", verb, w.Code, w.Body, err)
+		}
+	}
+	var result extenderv1.ExtenderFilterResult
+	if ask("/filter", names, &result); result.NodeNames == nil || len(*result.NodeNames) == 0 {
+		return nil
+	}
+	fit := *result.NodeNames
+	var scores extenderv1.HostPriorityList
+	ask("/prioritize", fit, &scores)
+	for at, node := range fit {
+		if len(scores) != len(fit) || scores[at].Host != node || !slices.Contains(names, node) {
+			r.t.Errorf("scores %v for the nodes %q of %q", scores, fit, names)
+			return nil
+		}
+	}
+	return fit
+}
+
 // pod is one pod with two claims. It returns how to end it, nil if it went nowhere.
 func (r *reality) pod(ctx context.Context, names []string, name string) func() {
-	p := pod(name, name+"-data", name+"-wal")
 	size := lvm.Bytes(1+rand.IntN(100)) * 8 * lvm.MiB
 	ask := func(suffix, class string, change ...func(*Claim)) {
 		c := Claim{UID: name + suffix, Class: class, Size: size}
@@ -150,13 +189,12 @@ func (r *reality) pod(ctx context.Context, names []string, name string) func() {
 	forget := func() {
 		r.Change(func(c *Change) { c.RemoveClaim("ns/" + name + "-data"); c.RemoveClaim("ns/" + name + "-wal") })
 	}
-	a := r.Filter(ctx, p, names)
-	if len(a.Fits) == 0 || ctx.Err() != nil {
+	fit := r.place(ctx, name, names)
+	if len(fit) == 0 || ctx.Err() != nil {
 		forget()
 		return nil
 	}
-	r.Prioritize(p, names)
-	n := r.nodes[a.Fits[rand.IntN(len(a.Fits))]]
+	n := r.nodes[slices.Index(names, fit[rand.IntN(len(fit))])]
 	ask("-data", "fast", on(n.name))
 	time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
 	ask("-wal", "fast-xfs", on(n.name))

@@ -1,6 +1,10 @@
 package extender
 
-import "github.com/loam-storage/loam/lvm"
+import (
+	"slices"
+
+	"github.com/loam-storage/loam/lvm"
+)
 
 // misfit says why a node does not fit.
 type misfit int
@@ -24,8 +28,12 @@ type trial struct {
 
 	chosen  []poolRoom // for each want
 	used    []use
+	needed  []need
 	extents []lvm.Bytes // for each want, the largest of the pools that it fitted
 }
+
+// need is a want's size in whole extents. Nearly all pools have the same, so the division is made once.
+type need struct{ extent, size lvm.Bytes }
 
 // use is what the wants so far take of a pool.
 type use struct {
@@ -36,7 +44,7 @@ type use struct {
 func newTrial(wants []want, v *view, m marks) *trial {
 	t := &trial{
 		wants: wants, marks: m, columns: make([]*column, 0, len(wants)),
-		chosen: make([]poolRoom, len(wants)), extents: make([]lvm.Bytes, len(wants)),
+		chosen: make([]poolRoom, len(wants)), extents: make([]lvm.Bytes, len(wants)), needed: make([]need, len(wants)),
 	}
 	for _, w := range wants {
 		t.columns = append(t.columns, v.columns[w.class])
@@ -49,7 +57,7 @@ func newTrial(wants []want, v *view, m marks) *trial {
 func (t *trial) at(slot int) (left lvm.Bytes, why misfit, which int) {
 	left, why, which = t.fit(slot)
 	if (why == noRoom || why == together) && t.marks.any(slot) {
-		alone := trial{wants: t.wants, columns: t.columns, chosen: make([]poolRoom, len(t.wants)), extents: make([]lvm.Bytes, len(t.wants))}
+		alone := trial{wants: t.wants, columns: t.columns, chosen: t.chosen, needed: t.needed, extents: slices.Clone(t.extents)}
 		if _, without, _ := alone.fit(slot); without == fits {
 			why = contested
 		}
@@ -102,8 +110,9 @@ func (t *trial) put(i, slot int) misfit {
 		return tooLarge
 	}
 	best, most, alone := -1, lvm.Bytes(-1), false
-	for k, p := range r.pools {
-		used, needs := t.uses(p.number), size.RoundUp(max(1, p.extent))
+	for k := range r.pools {
+		p := &r.pools[k]
+		used, needs := t.uses(p.number), t.need(i, p.extent)
 		left := p.free - used - t.marks.on(slot, p.number)
 		if left >= needs && left > most {
 			best, most = k, left
@@ -117,8 +126,17 @@ func (t *trial) put(i, slot int) misfit {
 		return noRoom
 	}
 	t.chosen[i] = r.pools[best]
-	t.use(r.pools[best].number, size.RoundUp(max(1, r.pools[best].extent)))
+	t.use(r.pools[best].number, t.need(i, r.pools[best].extent))
 	return fits
+}
+
+// need is what a want takes of a pool with that extent.
+func (t *trial) need(i int, extent lvm.Bytes) lvm.Bytes {
+	n := &t.needed[i]
+	if n.extent != extent || n.size == 0 {
+		*n = need{extent, t.wants[i].size.RoundUp(max(1, extent))}
+	}
+	return n.size
 }
 
 func (t *trial) uses(pool poolNumber) lvm.Bytes {

@@ -113,6 +113,9 @@ func TestMonitoringIsThereWhenAskedFor(t *testing.T) {
 	if kinds, _ := found(); len(kinds) > 0 {
 		t.Errorf("by default there are %q", kinds)
 	}
+	if kinds, _ := found("monitoring.podMonitor.enabled=true", "schedulerExtender.enabled=true"); len(kinds) != 3 {
+		t.Errorf("with the scheduler extender there are %q, want a PodMonitor more", kinds)
+	}
 	kinds, rules := found("monitoring.podMonitor.enabled=true", "monitoring.podMonitor.labels.release=a", "monitoring.alerts.enabled=true", "monitoring.alerts.labels.release=b")
 	slices.Sort(kinds)
 	names, _ := alerts(t)

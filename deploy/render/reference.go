@@ -6,16 +6,17 @@ import (
 	controllermetrics "github.com/loam-storage/loam/controller/metrics"
 	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/node/metrics"
+	extender "github.com/loam-storage/loam/scheduler-extender"
 )
 
-// metricsReference is the page with all metrics, but for the scheduler extender's, which has a page of its own.
+// metricsReference is the page with all metrics.
 func metricsReference() string {
-	return strings.NewReplacer("AGENT\n", metric.Table(metrics.All()), "CONTROLLER\n", metric.Table(controllermetrics.All())).Replace(`# Metrics
+	return strings.NewReplacer("AGENT\n", metric.Table(metrics.All()), "CONTROLLER\n", metric.Table(controllermetrics.All()), "EXTENDER\n", metric.Table(extender.Metrics())).Replace(`# Metrics
 
 <!-- Written by deploy/render: make manifests -->
 
 In Prometheus' text format or OpenMetrics, at ` + "`/metrics`" + `. Beside these there are those of the Go runtime and of the process (` + "`go_*`, `process_*`" + `).
-The scheduler extender has [its own](../scheduler-extender.md), and the sidecars beside the controller have theirs on ports 9753 to 9755.
+The sidecars beside the controller have theirs on ports 9753 to 9755.
 
 The chart's PodMonitors have Prometheus keep the labels that Loam gives (` + "`honorLabels`" + `): ` + "`namespace`" + ` is then the claim's. A scrape configuration of your own
 should say so, too; without, it becomes ` + "`exported_namespace`" + `, by which neither the [dashboard](../dashboard.md) nor the kubelet's metrics go.
@@ -35,5 +36,11 @@ AGENT
 Each replica serves them at its health address, port 9752 in the chart's Deployment. The sidecars elect leaders, so that most calls go to one replica.
 
 CONTROLLER
+
+## The scheduler extender
+
+It serves them at its health address, port 9752 in the chart's Deployment, [where it is installed](../scheduler-extender.md).
+
+EXTENDER
 `)
 }

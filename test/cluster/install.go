@@ -13,8 +13,8 @@ import (
 // namespaceOfLoam is the one that docs/install.md names.
 const namespaceOfLoam = "loam-system"
 
-// values are what an operator would write for these nodes: the pools of the examples' StorageClasses, and the only disks
-// that guests have besides their own.
+// values are what an operator would write for these nodes: the pools of the examples' StorageClasses, one that tests
+// fill, and the only disks that guests have besides their own.
 const values = `config:
   pools:
   - name: fast
@@ -22,6 +22,8 @@ const values = `config:
   - name: bulk
     type: thick
     devices: {paths: [/dev/ubdd]}
+  - name: large
+    devices: {paths: [/dev/ubde]}
 image: {pullPolicy: Never}
 log: {level: debug, format: text}
 schedulerExtender:

@@ -30,8 +30,8 @@ KUBECONFIG names the cluster's administrator; kubectl is in the PATH. The cluste
 switched off loses what it had not written to its disks, as in a power cut, and keeps these.
 
 Flags:
-  --nodes=N           how many nodes (default 2): guests of test/guest, k1, k2, …
-  --disks=[COUNTx]SIZE  blank disks of each node (default 1x6G)
+  --nodes=N                 how many nodes (default 2): guests of test/guest, k1, k2, …
+  --disks=[COUNTx]SIZE[,…]  blank disks of each node, as in 2x6G,1x100G (default 1x6G)
 
 LOAM_KEEP=1 keeps the logs.
 `
@@ -100,8 +100,20 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// parseDisks reads [COUNTx]SIZE, sizes in whole gibibytes.
-func parseDisks(s string) ([]int64, error) {
+// parseDisks reads a list of [COUNTx]SIZE.
+func parseDisks(s string) (all []int64, err error) {
+	for _, part := range strings.Split(s, ",") {
+		disks, err := parseSameDisks(part)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, disks...)
+	}
+	return all, nil
+}
+
+// parseSameDisks reads [COUNTx]SIZE, sizes in whole gibibytes.
+func parseSameDisks(s string) ([]int64, error) {
 	count, size, found := strings.Cut(s, "x")
 	if !found {
 		count, size = "1", s

@@ -7,8 +7,8 @@ import (
 
 func TestParseDisks(t *testing.T) {
 	for text, want := range map[string][]int64{
-		"6G": {6 << 30}, "2x4G": {4 << 30, 4 << 30},
-		"": nil, "4": nil, "4M": nil, "0x4G": nil, "2x0G": nil, "x4G": nil, "-1G": nil,
+		"6G": {6 << 30}, "2x4G": {4 << 30, 4 << 30}, "2x4G,1x6G": {4 << 30, 4 << 30, 6 << 30},
+		"": nil, "4G,": nil, "4": nil, "4M": nil, "0x4G": nil, "2x0G": nil, "x4G": nil, "-1G": nil,
 	} {
 		got, err := parseDisks(text)
 		if !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {

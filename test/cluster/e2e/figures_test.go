@@ -38,8 +38,9 @@ func TestFigures(t *testing.T) {
 	b.idle()
 	s.oneByOne()
 	s.burst()
-	s.fill("default-scheduler", "without")
-	s.fill("loam-scheduler", "with")
+	size := b.large()
+	s.fill("default-scheduler", "without", size)
+	s.fill("loam-scheduler", "with", size)
 	s.lag()
 }
 
@@ -150,9 +151,18 @@ func (s *stage) await(what string, holds func() bool) {
 }
 
 // make makes a claim and a pod that uses it, on any node or the one that is named.
-func (s *stage) make(name, size, node string, change ...func(*corev1.PodSpec)) {
+func (s *stage) make(name, size, node string) {
 	s.Helper()
-	class := "loam"
+	s.makeOf("loam", name, size, func(p *corev1.PodSpec) {
+		if node != "" {
+			p.NodeSelector = map[string]string{"kubernetes.io/hostname": node}
+		}
+	})
+}
+
+// makeOf makes the same of another class, and of a pod that is changed.
+func (s *stage) makeOf(class, name, size string, change func(*corev1.PodSpec)) {
+	s.Helper()
 	ctx := s.Context()
 	_, err := s.api.CoreV1().PersistentVolumeClaims(s.namespace).Create(ctx, &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -173,12 +183,7 @@ func (s *stage) make(name, size, node string, change ...func(*corev1.PodSpec)) {
 			Volumes:                       []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}}},
 		},
 	}
-	if node != "" {
-		p.Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": node}
-	}
-	for _, f := range change {
-		f(&p.Spec)
-	}
+	change(&p.Spec)
 	if _, err := s.api.CoreV1().Pods(s.namespace).Create(ctx, p, metav1.CreateOptions{}); err != nil {
 		s.Fatal(err)
 	}
@@ -261,27 +266,43 @@ func (s *stage) burst() {
 	s.clear()
 }
 
-// fill prints what becomes of pods that nearly fill both nodes at once, each of which takes some eleven.
-func (s *stage) fill(scheduler, extender string) {
-	const pods = 20
+// fill prints what becomes of pods that fill both nodes at once.
+func (s *stage) fill(scheduler, extender, size string) {
+	s.Helper()
 	var all []string
 	from := time.Now()
-	for n := range pods {
+	for n := range burstPods {
 		all = append(all, fmt.Sprintf("%s-%02d", extender, n))
-		s.make(all[n], "500Mi", "", func(p *corev1.PodSpec) { p.SchedulerName = scheduler })
+		s.makeOf(burstClass, all[n], size, func(p *corev1.PodSpec) { p.SchedulerName = scheduler })
 	}
-	s.await("all ready", func() bool {
-		return !slices.ContainsFunc(all, func(n string) bool { return s.seen["ready/"+n].IsZero() })
-	})
-	took := time.Since(from)
-	refused := 0
-	for _, event := range strings.Fields(s.kubectl("get", "events", "--field-selector", "reason=ProvisioningFailed", "-o", "name")) {
-		if strings.HasPrefix(event, "event/"+extender+"-") {
-			refused++
+	there := func() (ready int) {
+		for _, n := range all {
+			if !s.seen["ready/"+n].IsZero() {
+				ready++
+			}
 		}
+		return ready
 	}
-	fmt.Printf("\n%d pods that nearly fill both nodes, %s the scheduler extender\n  all ready after %.0f s; claims with failed CreateVolume calls: %d\n", pods, extender, took.Seconds(), refused)
+	for n := 1; n <= burstPods; n++ {
+		s.await(fmt.Sprintf("%d of %d pods ready", n, burstPods), func() bool { return there() >= n })
+	}
+	took := time.Since(from)
+	fmt.Printf("\n%d pods that fill both nodes, %s the scheduler extender\n  all ready after %.0f s; CreateVolume calls by how they ended: %v\n",
+		burstPods, extender, took.Seconds(), s.created(from))
 	s.clear()
+}
+
+var created = regexp.MustCompile(`msg=call method=CreateVolume .*?code=(\w+)`)
+
+// created counts agents' CreateVolume calls since a time, by their codes.
+func (s *stage) created(from time.Time) map[string]int {
+	s.Helper()
+	logs := s.kubectl("--namespace", install, "logs", "--selector=app.kubernetes.io/component=agent", "--tail=-1", "--since-time="+from.UTC().Format(time.RFC3339))
+	codes := map[string]int{}
+	for _, m := range created.FindAllStringSubmatch(logs, -1) {
+		codes[m[1]]++
+	}
+	return codes
 }
 
 // lag prints how long after a volume is there the capacity says so: negative where it said so before.

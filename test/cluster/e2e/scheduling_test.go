@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -68,21 +69,87 @@ spec: {volumeSnapshotClassName: loam-placed, source: {persistentVolumeClaimName:
 	}
 }
 
-// A node takes some eleven of these, and there are two nodes.
-func TestExtenderPlacesABurstThatNearlyFillsTheNodes(t *testing.T) {
+// What each node has for a burst is a pool of its own, so large that what it publishes is rounded down to less than one of the
+// volumes: kube-scheduler's own check, which goes by that, would leave the last ones of a small pool no node.
+const (
+	burstPods  = 100
+	burstClass = "loam-large"
+)
+
+// large makes a StorageClass of the pool that only bursts use, and finds the size of claims of which both nodes together have room
+// for exactly burstPods.
+func (b bed) large() (size string) {
+	b.Helper()
+	b.apply(`---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: ` + burstClass + `}
+provisioner: loam.storage
+parameters: {pool: large}
+volumeBindingMode: WaitForFirstConsumer
+`)
+	b.Cleanup(func() { b.try("delete", "storageclass", burstClass) })
+	const mib, extent, each = 1 << 20, 4 << 20, burstPods / 2
+	room := min(b.room("k1", burstClass), b.room("k2", burstClass))
+	bytes := room * 10 / (10*each + 9) / extent * extent // nearly one more
+	for _, node := range []string{"k1", "k2"} {
+		if is := b.room(node, burstClass); is/bytes != each {
+			b.Fatalf("%s has room for %d claims of %d bytes, want %d", node, is/bytes, bytes, each)
+		}
+	}
+	return fmt.Sprintf("%dMi", bytes/mib)
+}
+
+// room is what a node has for a class, to the byte, once it says so.
+func (b bed) room(node, class string) (bytes int64) {
+	b.Helper()
+	b.until("room of "+class+" on "+node, func() (string, bool) {
+		out, err := b.try("--namespace", install, "get", "csistoragecapacities", "-l", "loam.storage/node="+node,
+			"-o", `jsonpath={range .items[*]}{.storageClassName} {.metadata.annotations.loam\.storage/room}{"\n"}{end}`)
+		bytes = 0
+		for line := range strings.Lines(out) {
+			of, text, _ := strings.Cut(line, " ")
+			var pools map[string]struct{ Available int64 }
+			if of != class || json.Unmarshal([]byte(text), &pools) != nil {
+				continue
+			}
+			for _, p := range pools {
+				bytes += p.Available
+			}
+		}
+		return out, err == nil && bytes > 0
+	})
+	return bytes
+}
+
+// running waits until so many pods are ready, for as long as there are more and more of them.
+func (b bed) running(pods int) {
+	b.Helper()
+	for is := 0; is < pods; {
+		before := is
+		b.until(fmt.Sprintf("more than %d of %d pods are ready", before, pods), func() (string, bool) {
+			out, err := b.try("get", "pods", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
+			is = strings.Count(out, "True")
+			return fmt.Sprint(is, " are"), err == nil && is > before
+		})
+	}
+}
+
+func TestExtenderPlacesABurstThatFillsTheNodes(t *testing.T) {
 	b := start(t)
+	size := b.large()
 	var all string
-	var pods []string
-	for n := range 20 {
+	for n := range burstPods {
 		name := fmt.Sprintf("b%02d", n)
-		pods = append(pods, name)
-		all += claim(name, "loam", "500Mi") + pod(name, name, asked)
+		all += claim(name, burstClass, size) + pod(name, name, asked)
 	}
 	b.apply(all)
-	b.ready(pods...)
+	b.running(burstPods)
 	if why := b.refused(); why != "" {
 		t.Errorf("volumes were refused on the way: %s", why)
 	}
+	b.apply(claim("more", burstClass, size) + pod("more", "more", asked))
+	b.event("Pod/more", "0/2 nodes are available")
 }
 
 func TestPodsArePlacedWithoutTheExtender(t *testing.T) {
