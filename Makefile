@@ -56,8 +56,8 @@ e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most 
 	bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: faults
-faults: test-tools programs ## every fault, each command of LVM killed at each of its steps: takes most of half an hour; the table says what survived
-	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted|TestRandom|TestOverwritten|TestDamaged)' $(filter ./lvm ./test/faults,$(REAL)) | awk -f test/faults/table.awk
+faults: test-tools programs ## every fault, each command of LVM killed at each of its steps, and a drill of each alert's page: takes most of half an hour; the table says what survived
+	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted|TestRandom|TestOverwritten|TestDamaged|TestDrill)' $(filter ./lvm ./test/faults ./test/drill,$(REAL)) | awk -f test/faults/table.awk
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost

@@ -149,6 +149,7 @@ func (o operator) describeVolume(v pool.Volume) (admin.Volume, error) {
 	if err != nil {
 		return a, nil //nolint:nilerr // not active: mounted nowhere
 	}
+	a.Device = device.Path
 	mounts, err := filesystem.MountsOf(device.Major, device.Minor)
 	for _, m := range mounts {
 		a.Mounts = append(a.Mounts, m.Target)

@@ -54,6 +54,7 @@ func (a *app) volumeSheet(v admin.Volume, all []admin.Volume, info admin.Info) *
 	if v.Kind == admin.KindSnapshot {
 		return &s
 	}
+	s.add("Device", v.Device)
 	m := mountsOf(v, info)
 	s.add("Mounted on", append(m.targets, m.others...)...)
 	s.add("Snapshots", snapshotsOf(v, all)...)

@@ -89,32 +89,6 @@ func wantMetrics(t *testing.T, expressions []string) {
 	}
 }
 
-func TestEachAlertHasItsSectionInTheDocumentation(t *testing.T) {
-	page, err := os.ReadFile("../../docs/alerts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(alertsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names, _ := alerts(t)
-	var sections []string
-	for line := range strings.Lines(string(page)) {
-		if name, ok := strings.CutPrefix(line, "## Loam"); ok {
-			sections = append(sections, "Loam"+strings.TrimSpace(name))
-		}
-	}
-	if !slices.Equal(sections, names) {
-		t.Errorf("docs/alerts.md has %q, the alerts are %q", sections, names)
-	}
-	for _, name := range names {
-		if url := "docs/alerts.md#" + strings.ToLower(name) + "\n"; strings.Count(string(text), url) != 1 {
-			t.Errorf("%s does not lead to its section, %s", name, url)
-		}
-	}
-}
-
 func TestMonitoringIsThereWhenAskedFor(t *testing.T) {
 	h := chart(t)
 	found := func(set ...string) (kinds []string, rules any) {

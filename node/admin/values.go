@@ -110,6 +110,8 @@ type Volume struct {
 	Created     time.Time `json:"created"`
 	Active      bool      `json:"active"` // the kernel has a device for it
 
+	Device string `json:"device"` // path of its device on the node; "" when it is not active
+
 	// Mounts are all mount points of its file system, or of its device file for a raw block volume, in the agent's
 	// mount namespace: the staging path and every target.
 	Mounts []string `json:"mounts"`

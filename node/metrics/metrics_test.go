@@ -148,6 +148,29 @@ func TestCallsAndCommandsAreCounted(t *testing.T) {
 	}
 }
 
+// Series are bounded by volumes, pools, and the calls and commands that there are; what happens adds none.
+func TestSeriesGrowWithVolumesAlone(t *testing.T) {
+	count := func(volumes int) int {
+		n, err := testutil.GatherAndCount(New(sourceOf(t, volumes), "").registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ten, twenty := count(10), count(20)
+	if each := (twenty - ten) / 10; each*10 != twenty-ten || each > 20 {
+		t.Errorf("ten volumes have %d series, twenty %d", ten, twenty)
+	}
+	m := New(sourceOf(t, 10), "")
+	for i := range 1000 {
+		m.Command(lvm.Command{Args: []string{"lvcreate", fmt.Sprint("--name=v", i)}})
+		m.Wrote(nil)
+	}
+	if n, err := testutil.GatherAndCount(m.registry); err != nil || n > ten+5 {
+		t.Errorf("a thousand commands and writes made %d series of %d, %v", n, ten, err)
+	}
+}
+
 // BenchmarkScrape is of a thousand volumes.
 func BenchmarkScrape(b *testing.B) {
 	s := sourceOf(b, 1000)

@@ -104,9 +104,9 @@ func (a *assessment) group() {
 			"Bring the disk back; if it is there and not recognised, see `loam pool restore-metadata %s --dry-run`; if it is lost, `vgreduce --removemissing %s`",
 			a.vg.Name, a.vg.MissingPVs, len(a.vg.PVs), a.config.Name, a.vg.Name)
 	}
-	// A text of the metadata may take half of its area.
-	most := a.vg.MetadataSize / 2
-	if level, told := a.level(GroupMetadataNearlyFull, most-a.vg.MetadataFree, most, 90); told && a.vg.MetadataSize > 0 {
+	// A text of the metadata may take half of its area, and it counts as full where no volume is admitted any more.
+	most := a.vg.MetadataSize/2 - pool.LeastMetadata
+	if level, told := a.level(GroupMetadataNearlyFull, min(a.vg.MetadataSize/2-a.vg.MetadataFree, most), most, 90); told && a.vg.MetadataSize > 0 {
 		a.tellLevel(GroupMetadataNearlyFull, level, "the metadata area of volume group %s is at least %d %% full: no more than some volumes can be added. "+
 			"Delete snapshots or volumes; LVM cannot enlarge it", a.vg.Name, level)
 	}

@@ -65,6 +65,7 @@ func TestPoolsAreExtendedWhileTheirGroupHasRoom(t *testing.T) {
 		{"failed", "reserve: 0%", ill(thin(0, 0, 40*lvm.GiB), lvm.Failed), 0, 0, []Kind{Failed}},
 		{"suspended", "reserve: 0%", with(thin(10, 10, 0), func(vg *lvm.VolumeGroup) { vg.LVs[0].Suspended = true }), 0, 0, []Kind{Suspended}},
 		{"no metadata left for the group", "reserve: 0%", with(thin(10, 10, 0), func(vg *lvm.VolumeGroup) { vg.MetadataFree = lvm.KiB }), 0, 0, []Kind{GroupMetadataNearlyFull}},
+		{"no volume is admitted in a small metadata area", "reserve: 0%", with(thin(10, 10, 0), func(vg *lvm.VolumeGroup) { vg.MetadataSize, vg.MetadataFree = 36*lvm.KiB, 3*lvm.KiB }), 0, 0, []Kind{GroupMetadataNearlyFull}},
 	} {
 		plan := Assess(configured(t, test.settings), test.vg, Before{})
 		var data, metadata lvm.Bytes

@@ -12,9 +12,9 @@ import (
 // LogicalVolume is the name of the thin pool's logical volume in its volume group.
 const LogicalVolume = "pool"
 
-// leastMetadata is the free space of a VG's metadata area below which no volume is admitted: a volume takes about 300
+// LeastMetadata is the free space of a VG's metadata area below which no volume is admitted: a volume takes about 300
 // bytes of it, and what is written to it must end before the area is full.
-const leastMetadata = 4 * lvm.KiB
+const LeastMetadata = 4 * lvm.KiB
 
 // Room is what a pool can still give.
 type Room struct {
@@ -79,7 +79,7 @@ func groupProblem(vg lvm.VolumeGroup) string {
 		return fmt.Sprintf("%d of the %d physical volumes of volume group %s do not answer", vg.MissingPVs, len(vg.PVs), vg.Name)
 	case vg.MissingPVs > 0 || vg.Partial:
 		return fmt.Sprintf("volume group %s misses %d of its %d physical volumes", vg.Name, vg.MissingPVs, len(vg.PVs))
-	case vg.MetadataSize > 0 && vg.MetadataFree < leastMetadata:
+	case vg.MetadataSize > 0 && vg.MetadataFree < LeastMetadata:
 		return fmt.Sprintf("the metadata area of volume group %s is full (%v of %v free)", vg.Name, vg.MetadataFree, vg.MetadataSize)
 	}
 	return ""

@@ -5,7 +5,7 @@
 /^ *--- (PASS|FAIL|SKIP): / {
 	name = $3; result = $2; sub(/:$/, "", result)
 	depth = gsub(/\//, "/", name)
-	split(name, part, "/"); row = part[1]; if (row ~ /^TestKilled/ && depth > 0) row = part[1] "/" part[2]
+	split(name, part, "/"); row = part[1]; if (row ~ /^(TestKilled|TestDrill)/ && depth > 0) row = part[1] "/" part[2]
 	if (!(row in tries)) order[++rows] = row
 	if (depth == 0 && row in children) next
 	if (depth > 0) children[part[1]] = 1

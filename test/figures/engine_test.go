@@ -2,6 +2,8 @@ package figures
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"sync/atomic"
 	"testing"
@@ -11,15 +13,19 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/metric"
 	"github.com/loam-storage/loam/node/nodetest"
 	"github.com/loam-storage/loam/node/pool"
+	"github.com/loam-storage/loam/test/prometheus"
 )
 
-// TestManyVolumesFigures prints what an agent takes to start after a reboot and when idle, at 500 volumes.
+// TestManyVolumesFigures prints what an agent takes to start after a reboot, when idle, and to be scraped, at 500 volumes.
 func TestManyVolumesFigures(t *testing.T) {
 	const n = 500
 	disk := lvmtest.RequireDisks(t, 1)[0]
-	o := nodetest.Options{Config: nodetest.OnePool("thin", disk) + "  thin: {overprovision: 100}\n", Dir: t.TempDir()}
+	o := nodetest.Options{
+		Config: nodetest.OnePool("thin", disk) + "  thin: {overprovision: 100}\n", Dir: t.TempDir(), Health: prometheus.FreeAddress(t),
+	}
 	agent := nodetest.Start(t, o)
 	agent.Create(t, nodetest.Request("v00000", "", 64*lvm.MiB))
 	agent.Stop()
@@ -35,6 +41,15 @@ func TestManyVolumesFigures(t *testing.T) {
 	time.Sleep(30 * time.Second)
 	fmt.Printf("idle agent at %d volumes, 30 s\n  %d processes and threads started on the whole machine\n  %.1f milli-cores\n",
 		n, forks(t)-before, float64(cpuTime(t)-cpu)/float64(30*time.Second)*1000)
+	for range 5 {
+		began := time.Now()
+		answer, err := http.Get("http://" + o.Health + metric.Path)
+		check(t, err)
+		size, err := io.Copy(io.Discard, answer.Body)
+		check(t, err)
+		check(t, answer.Body.Close())
+		fmt.Printf("scrape at %d volumes\n  %v, %d KiB\n", n, round(time.Since(began)), size/1024)
+	}
 	agent.Stop()
 	run(t, "lvm", "vgremove", "--devices", disk, "--yes", "--force", "-qq", "loam-thin")
 }

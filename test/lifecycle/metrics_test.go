@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/nodetest"
+	"github.com/loam-storage/loam/test/prometheus"
 )
 
 // samples are what a scrape told, by name and labels.
@@ -40,20 +40,10 @@ func samples(t *testing.T, address string) map[string]float64 {
 	return all
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestMetricsTellOfAVolumeAndItsClaim(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	var processes atomic.Int64
-	address := freeAddress(t)
+	address := prometheus.FreeAddress(t)
 	agent := nodetest.Start(t, nodetest.Options{
 		Config: nodetest.OnePool("thin", disk), Health: address, Observe: func(lvm.Command) { processes.Add(1) },
 	})

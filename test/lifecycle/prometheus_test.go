@@ -3,20 +3,14 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"net/http"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +25,7 @@ import (
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/node/nodetest"
+	"github.com/loam-storage/loam/test/prometheus"
 )
 
 // nothingToTell are the panels that rightly have nothing to show in this test, and why.
@@ -50,7 +45,7 @@ func nothingToTell() map[string]string {
 
 func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
 	disk := lvmtest.RequireDisks(t, 1)[0]
-	agentAddress, controllerAddress := freeAddress(t), freeAddress(t)
+	agentAddress, controllerAddress := prometheus.FreeAddress(t), prometheus.FreeAddress(t)
 	agent := nodetest.Start(t, nodetest.Options{
 		Config: nodetest.OnePool("thin", disk) + "- {name: nowhere, devices: {paths: [/dev/no-such-disk]}}\n", Health: agentAddress,
 	})
@@ -63,7 +58,9 @@ func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
 	if err == nil {
 		t.Error("there is a volume that nobody made")
 	}
-	p := startPrometheus(t, map[string]string{"agent": agentAddress, "controller": controllerAddress})
+	p := prometheus.Start(t, prometheus.Options{
+		Rules: prometheus.Alerts, Targets: map[string]string{"agent": agentAddress, "controller": controllerAddress},
+	})
 	panels := panels(t)
 	var empty []string
 	for i, deadline := 0, time.Now().Add(90*time.Second); ; i++ {
@@ -72,7 +69,7 @@ func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
 			t.Fatal(err)
 		}
 		empty = slices.DeleteFunc(slices.Sorted(maps.Keys(panels)), func(title string) bool {
-			return !slices.ContainsFunc(panels[title], func(expr string) bool { return p.query(t, expr) == 0 }) || nothingToTell()[title] != ""
+			return !slices.ContainsFunc(panels[title], func(expr string) bool { return len(p.Query(t, expr)) == 0 }) || nothingToTell()[title] != ""
 		})
 		if len(empty) == 0 {
 			break
@@ -87,10 +84,10 @@ func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
 			t.Errorf("there is no panel %q, of which is said that %s", title, why)
 		}
 	}
-	if p.query(t, `loam_volume_filesystem_used_bytes{namespace="db",persistentvolumeclaim="data",instance="agent",pod="pod-of-agent"} > 0`) != 1 {
+	if len(p.Query(t, `loam_volume_filesystem_used_bytes{namespace="db",persistentvolumeclaim="data",instance="agent",pod="pod-of-agent"} > 0`)) != 1 {
 		t.Error("a volume is not known by its claim's namespace and its agent's labels")
 	}
-	p.wantRules(t)
+	wantRules(t, p)
 	agent.Unmount(t, v)
 	agent.Delete(t, v)
 }
@@ -133,13 +130,10 @@ func startController(t *testing.T, address string) {
 	}
 }
 
-// repository is where this module is.
-const repository = "../.."
-
 // panels are the expressions of the dashboard's panels by title, as Grafana asks them when everything is chosen.
 func panels(t *testing.T) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, "deploy/helm/loam/dashboard.json"))
+	text, err := os.ReadFile(filepath.Join(prometheus.Repository, "deploy/helm/loam/dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,115 +156,27 @@ func panels(t *testing.T) map[string][]string {
 	return all
 }
 
-// prometheus is a running one.
-type prometheus struct{ address string }
-
-// startPrometheus starts Debian's, with the alerts, which asks those targets as the chart's PodMonitors have it.
-func startPrometheus(t *testing.T, targets map[string]string) prometheus {
-	t.Helper()
-	program, err := filepath.Abs(filepath.Join(repository, ".cache/prometheus/usr/bin/prometheus"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Skipf("needs Prometheus: test/setup.sh tests (%v)", err)
-	}
-	rules, err := filepath.Abs(filepath.Join(repository, "deploy/helm/loam/alerts.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [" + rules + "]\nscrape_configs:\n"
-	for name, address := range targets {
-		config += fmt.Sprintf("- job_name: loam-system/loam-%s\n  honor_labels: true\n  static_configs:\n  - targets: [%s]\n    labels: {instance: %[1]s, namespace: loam-system, pod: pod-of-%[1]s, container: %[1]s}\n", name, address)
-	}
-	dir, p := t.TempDir(), prometheus{freeAddress(t)}
-	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+p.address, "--log.level=warn")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var said strings.Builder
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-		if t.Failed() {
-			t.Logf("prometheus: %s", said.String())
-		}
-	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		answer, err := http.Get("http://" + p.address + "/-/ready")
-		if err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return p
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Prometheus does not get ready: %v", err)
-		}
-	}
-}
-
-// get asks Prometheus' HTTP API, and decodes data.
-func (p prometheus) get(t *testing.T, path string, values url.Values, data any) {
-	t.Helper()
-	answer, err := http.Get("http://" + p.address + path + "?" + values.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	whole := struct {
-		Status, Error string
-		Data          any
-	}{Data: data}
-	if err = errors.Join(err, json.Unmarshal(text, &whole)); err != nil || whole.Status != "success" {
-		t.Fatalf("%v: %s %v", values, whole.Error, err)
-	}
-}
-
-// query is how many series an expression has now.
-func (p prometheus) query(t *testing.T, expr string) int {
-	t.Helper()
-	var data struct{ Result []any }
-	p.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data)
-	return len(data.Result)
-}
-
 // wantRules checks that Prometheus evaluates all alerts and knows each metric that they ask for, and that the one alert that should
 // be under way is.
-func (p prometheus) wantRules(t *testing.T) {
+func wantRules(t *testing.T, p prometheus.Server) {
 	t.Helper()
-	var data struct {
-		Groups []struct {
-			Rules []struct{ Name, Query, Health, State string }
+	rules := p.Rules(t)
+	for _, r := range rules {
+		state := "inactive"
+		if r.Name == "LoamPoolNotReady" {
+			state = "pending" // for ten minutes
 		}
-	}
-	p.get(t, "/api/v1/rules", nil, &data)
-	rules := 0
-	for _, g := range data.Groups {
-		for _, r := range g.Rules {
-			rules++
-			state := "inactive"
-			if r.Name == "LoamPoolNotReady" {
-				state = "pending" // for ten minutes
-			}
-			if r.Health != "ok" || r.State != state {
-				t.Errorf("%s is %s and %s, want ok and %s", r.Name, r.Health, r.State, state)
-			}
-			for _, metric := range regexp.MustCompile(`loam_[a-z_]+`).FindAllString(r.Query, -1) {
-				if metric != "loam_pool_condition" && p.query(t, metric) == 0 { // nothing is wrong with the pool
-					t.Errorf("%s asks for %s, which nobody tells", r.Name, metric)
-				}
+		if r.Health != "ok" || r.State != state {
+			t.Errorf("%s is %s and %s, want ok and %s", r.Name, r.Health, r.State, state)
+		}
+		for _, metric := range regexp.MustCompile(`loam_[a-z_]+`).FindAllString(r.Query, -1) {
+			rightlyAbsent := metric == "loam_pool_condition" || metric == "loam_controller_orphans" // nothing is wrong with the pool; it is looked for after an hour
+			if !rightlyAbsent && len(p.Query(t, metric)) == 0 {
+				t.Errorf("%s asks for %s, which nobody tells", r.Name, metric)
 			}
 		}
 	}
-	if rules < 15 {
-		t.Errorf("there are %d alerts", rules)
+	if len(rules) < 16 {
+		t.Errorf("there are %d alerts", len(rules))
 	}
 }
