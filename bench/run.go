@@ -77,11 +77,12 @@ type runner struct {
 	stages []Stage
 	total  int // runs, as far as they are known
 	done   int
+	began  time.Time
 	failed []error
 }
 
 func newRunner(p Plan) *runner {
-	r := &runner{Plan: p}
+	r := &runner{Plan: p, began: time.Now()}
 	for _, place := range p.Places {
 		stage := Stage{Name: place.Name, Device: place.Device, Baseline: place.Baseline}
 		for _, j := range p.Profile.Jobs {
@@ -128,8 +129,11 @@ func (r *runner) round(ctx context.Context, round int, wants func(*JobResult) bo
 
 func (r *runner) tell(place *Place, j Job) {
 	if r.Tell != nil {
-		left := time.Duration(r.total-r.done) * (r.Profile.WarmUp + r.Profile.Runtime)
-		r.Tell(Progress{Place: place.Name, Job: j.Name, Done: r.done, Total: r.total, Left: left})
+		each := r.Profile.WarmUp + r.Profile.Runtime
+		if r.done > 0 { // engines take a while to begin
+			each = time.Since(r.began) / time.Duration(r.done)
+		}
+		r.Tell(Progress{Place: place.Name, Job: j.Name, Done: r.done, Total: r.total, Left: each * time.Duration(r.total-r.done)})
 	}
 }
 

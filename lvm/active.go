@@ -44,7 +44,7 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 		return nil
 	}
 	lv.set(m)
-	lv.Active, lv.Stale = true, m.size() != lv.Size || misnamed(*vg, *lv, m)
+	lv.Active, lv.Stale = true, !isSpare(*lv) && (m.size() != lv.Size || misnamed(*vg, *lv, m))
 	if lv.Segment != Thin {
 		return nil
 	}
@@ -56,6 +56,10 @@ func (c *control) completeVolume(vg *VolumeGroup, lv *LogicalVolume) error {
 	}
 	return nil
 }
+
+// isSpare says whether a volume is a group's spare metadata. pvmove(8) leaves its device, which nobody uses, and no refresh by LVM gives it
+// its size.
+func isSpare(lv LogicalVolume) bool { return lv.Hidden && strings.HasSuffix(lv.Name, "_pmspare") }
 
 // misnamed says that a volume was renamed, and its device not.
 func misnamed(vg VolumeGroup, lv LogicalVolume, m mapping) bool {

@@ -21,7 +21,11 @@ func measured(pools *pool.Pools, watch *monitor.Monitor, numbers func() (lvm.Num
 		return slices.DeleteFunc(slices.Clone(pools.All()), func(p config.Pool) bool { return pools.IsElsewhere(p.Name) })
 	}
 	return metrics.Source{
-		Pools: here, Last: pools.Last, Problem: pools.Problem, Numbers: numbers,
+		Pools: here, Last: pools.Last, Problem: pools.Problem,
+		Numbers: func() (metrics.Numbers, error) {
+			all, err := numbers()
+			return all.Of, err
+		},
 		Healed: func(group string) int {
 			_, count := pools.Healings(group)
 			return count

@@ -17,7 +17,7 @@ const seldom = 10 * time.Second
 
 // benchProgress tells people how far a measurement is: on a terminal in one line that is written over, elsewhere in a line now and then.
 func (a *app) benchProgress() func(bench.Progress) {
-	onTerminal, last := isTerminal(a.stderr), time.Time{}
+	onTerminal, last := isTerminal(a.stderr), a.now()
 	return func(p bench.Progress) {
 		switch now := a.now(); {
 		case onTerminal && p == bench.Over:

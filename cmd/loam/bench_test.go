@@ -112,7 +112,7 @@ func TestProgressIsOneLine(t *testing.T) {
 		clock = clock.Add(time.Second)
 	}
 	tell(bench.Over)
-	if got := strings.Count(errs.String(), "\n"); got != 3 || !strings.HasPrefix(errs.String(), "loam bench: 1 of 25, 0s left: j in x\n") {
+	if got := strings.Count(errs.String(), "\n"); got != 2 || !strings.HasPrefix(errs.String(), "loam bench: 11 of 25, 0s left: j in x\n") {
 		t.Errorf("in 25 s it told:\n%s", &errs)
 	}
 }

@@ -121,6 +121,24 @@ func TestAgentIsOneContainerThatSeesOnlyWhatItNeedsOfItsNode(t *testing.T) {
 	})
 }
 
+// What a person types in the agent's container has to be able to change something: LVM keeps what was before, below its folder.
+func TestLVMsFolderCanBeWritten(t *testing.T) {
+	forEachManifest(t, func(t *testing.T, all []runtime.Object, _ bool) {
+		agent := only[*appsv1.DaemonSet](t, all, "loam-agent").Spec.Template.Spec.Containers[0]
+		folder := ""
+		for _, e := range agent.Env {
+			if e.Name == "LVM_SYSTEM_DIR" {
+				folder = e.Value
+			}
+		}
+		if !slices.ContainsFunc(agent.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return !m.ReadOnly && folder != "" && strings.HasPrefix(folder, m.MountPath+"/")
+		}) {
+			t.Errorf("LVM_SYSTEM_DIR is %q, below nothing that is mounted to be written", folder)
+		}
+	})
+}
+
 func TestAgentSurvivesPressureAndEndsItsLVMCommands(t *testing.T) {
 	forEachManifest(t, func(t *testing.T, all []runtime.Object, _ bool) {
 		pod := only[*appsv1.DaemonSet](t, all, "loam-agent").Spec.Template.Spec

@@ -14,6 +14,9 @@ import (
 	"github.com/loam-storage/loam/node/volume"
 )
 
+// Numbers are the device numbers of active volumes (lvm.Numbers.Of).
+type Numbers func(group, volume string) (major, minor uint32, ok bool)
+
 // Source is where a scrape finds what it tells.
 type Source struct {
 	Pools      func() []config.Pool           // those that are meant for this node
@@ -21,7 +24,7 @@ type Source struct {
 	Problem    func(pool string) string       // why a pool is not up; "" when it is
 	Conditions func() []Condition
 	Healed     func(volumeGroup string) int // how often something was mended in it
-	Numbers    func() (lvm.Numbers, error)
+	Numbers    func() (Numbers, error)
 	Disks      func() ([]blockdevice.Diskstats, error) // the kernel's counters
 	// FileSystems are those that are mounted of the devices that it is told to ask; the ones that do not answer are left out.
 	FileSystems func(ours func(major, minor uint32) bool) ([]FileSystem, error)

@@ -16,7 +16,7 @@ type device struct{ major, minor uint32 }
 func (s scrape) volumes(all []pool.Volume) {
 	numbers, err := s.Numbers()
 	if err != nil {
-		numbers = nil // what needs them cannot be told, which its absence shows
+		numbers = lvm.Numbers(nil).Of // what needs them cannot be told, which its absence shows
 	}
 	labels := map[device][]string{} // of those with a device
 	for _, v := range all {
@@ -30,7 +30,7 @@ func (s scrape) volumes(all []pool.Volume) {
 		if v.LV.Segment == lvm.Thin {
 			s.tell(volumeMapped, float64(v.LV.Mapped), of...)
 		}
-		if major, minor, ok := numbers.Of(v.Group, v.LV.Name); ok {
+		if major, minor, ok := numbers(v.Group, v.LV.Name); ok {
 			labels[device{major, minor}] = of
 		}
 	}

@@ -140,6 +140,14 @@ spec:
 	b.ready("after")
 }
 
+// Runbooks have people change volume groups in the agent's container, whose root file system is read-only.
+func TestLVMsCommandsChangeWhatTheyShouldInTheAgentsContainer(t *testing.T) {
+	b := start(t)
+	for _, change := range []string{"--addtag", "--deltag"} {
+		b.kubectl("--namespace", install, "exec", b.agent("k1"), "--", "vgchange", change, "typed-by-a-person", "loam-bulk")
+	}
+}
+
 func TestWrongConfigurationIsToldAndTheLastGoodOneStays(t *testing.T) {
 	b := start(t)
 	good := b.kubectl("--namespace", install, "get", "configmap", "loam", "-o", `jsonpath={.data.config\.yaml}`)
