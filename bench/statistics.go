@@ -1,9 +1,9 @@
 package bench
 
-import (
-	"math"
-	"slices"
-)
+import "math"
+
+// usual is in how many cases of one the interval of an Estimate holds the true figure, unless said otherwise.
+const usual = 0.95
 
 // Estimate is a figure with the interval that holds the true one in 95 of 100 cases.
 type Estimate struct{ Value, Low, High float64 }
@@ -19,26 +19,46 @@ func (r JobResult) Throughput() []float64 {
 
 // PerSecond is the operations in a second; 0 of an empty measurement.
 func (m Measurement) PerSecond(j Job) float64 {
-	operations := m.Read.Operations + m.Write.Operations
-	if j.Sync {
-		operations = m.Sync.Operations
-	}
 	if m.Elapsed <= 0 {
 		return 0
 	}
-	return float64(operations) / m.Elapsed.Seconds()
+	return float64(m.operations(j)) / m.Elapsed.Seconds()
+}
+
+// operations are flushes of a job that makes them, else reads and writes.
+func (m Measurement) operations(j Job) int64 {
+	if j.Sync {
+		return m.Sync.Operations
+	}
+	return m.Read.Operations + m.Write.Operations
 }
 
 // Latency is that of all runs together: of flushes, where the job makes them, else of reads and writes.
 func (r JobResult) Latency() Histogram {
 	var all Histogram
 	for _, m := range r.Runs {
-		if r.Job.Sync {
-			all.Merge(m.Sync.Latency)
-			continue
+		all.Merge(m.latency(r.Job))
+	}
+	return all
+}
+
+func (m Measurement) latency(j Job) Histogram {
+	if j.Sync {
+		return m.Sync.Latency
+	}
+	var both Histogram
+	both.Merge(m.Read.Latency)
+	both.Merge(m.Write.Latency)
+	return both
+}
+
+// percentiles is one of the latency, in seconds, for each run that has one.
+func (r JobResult) percentiles(percent float64) []float64 {
+	var all []float64
+	for _, m := range r.Runs {
+		if h := m.latency(r.Job); known(h, percent) {
+			all = append(all, h.Percentile(percent).Seconds())
 		}
-		all.Merge(m.Read.Latency)
-		all.Merge(m.Write.Latency)
 	}
 	return all
 }
@@ -50,14 +70,19 @@ func (r JobResult) Rate() Estimate {
 	if n == 0 {
 		return Estimate{}
 	}
-	return interval(mean, math.Sqrt(variance/float64(n)), float64(n-1))
+	return interval(mean, math.Sqrt(variance/float64(n)), float64(n-1), usual)
 }
 
-// Ratio is how many times as much a job does as in another place: 0.9 is a tenth less. Its interval is Welch's, of the
-// difference of two means of logarithms.
+// Ratio is how many times as much a job does as in another place: 0.9 is a tenth less.
 func Ratio(result, baseline JobResult) Estimate {
-	a, va, na := logarithms(result.Throughput())
-	b, vb, nb := logarithms(baseline.Throughput())
+	return ratio(result.Throughput(), baseline.Throughput(), usual)
+}
+
+// ratio is that of two geometric means. Its interval, which holds the true one in so many cases of one, is Welch's, of the difference of two
+// means of logarithms.
+func ratio(values, baseline []float64, confidence float64) Estimate {
+	a, va, na := logarithms(values)
+	b, vb, nb := logarithms(baseline)
 	if na == 0 || nb == 0 {
 		return Estimate{}
 	}
@@ -70,7 +95,7 @@ func Ratio(result, baseline JobResult) Estimate {
 	default:
 		freedom = (va + vb) * (va + vb) / (va*va/float64(na-1) + vb*vb/float64(nb-1))
 	}
-	return interval(a-b, math.Sqrt(va+vb), freedom)
+	return interval(a-b, math.Sqrt(va+vb), freedom, confidence)
 }
 
 // logarithms are the mean and the variance of the logarithms of those that are above 0, and how many those are.
@@ -92,25 +117,10 @@ func logarithms(values []float64) (mean, variance float64, n int) {
 	return mean, variance / float64(max(n-1, 1)), n
 }
 
-func interval(mean, deviation, freedom float64) Estimate {
+func interval(mean, deviation, freedom, confidence float64) Estimate {
 	if freedom < 1 {
 		return Estimate{Value: math.Exp(mean), Low: 0, High: math.Inf(1)}
 	}
-	around := student(freedom) * deviation
+	around := student(freedom, confidence) * deviation
 	return Estimate{Value: math.Exp(mean), Low: math.Exp(mean - around), High: math.Exp(mean + around)}
-}
-
-// student is the 97.5th percentile of Student's distribution, from its table: for a freedom in between the one before, which makes
-// the interval wider.
-func student(freedom float64) float64 {
-	table := []struct{ freedom, t float64 }{
-		{1, 12.706}, {2, 4.303}, {3, 3.182}, {4, 2.776}, {5, 2.571}, {6, 2.447}, {7, 2.365}, {8, 2.306}, {9, 2.262}, {10, 2.228},
-		{12, 2.179}, {15, 2.131}, {20, 2.086}, {30, 2.042}, {60, 2.000}, {120, 1.980},
-	}
-	for _, row := range slices.Backward(table) {
-		if freedom >= row.freedom {
-			return row.t
-		}
-	}
-	return table[0].t
 }

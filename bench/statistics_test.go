@@ -53,9 +53,16 @@ func TestRatioIsWelchs(t *testing.T) {
 }
 
 func TestStudentIsTheTables(t *testing.T) {
-	for freedom, want := range map[float64]float64{1: 12.706, 4: 2.776, 4.9: 2.776, 1000: 1.98} {
-		if got := student(freedom); got != want {
-			t.Errorf("t of %v is %v, want %v", freedom, got, want)
+	for _, c := range []struct{ freedom, confidence, want float64 }{
+		// NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2
+		{1, 0.95, 12.706}, {2, 0.95, 4.303}, {4, 0.95, 2.776}, {10, 0.95, 2.228}, {100, 0.95, 1.984},
+		{1, 0.99, 63.657}, {4, 0.99, 4.604}, {4, 0.998, 7.173}, {30, 0.998, 3.385}, {1e6, 0.95, 1.960},
+	} {
+		if got := student(c.freedom, c.confidence); math.Abs(got-c.want) > 0.001 {
+			t.Errorf("t of %v at %v is %.4f, want %v", c.freedom, c.confidence, got, c.want)
 		}
+	}
+	if got := student(4.5, 0.95); got < student(5, 0.95) || got > student(4, 0.95) {
+		t.Errorf("t of 4.5 is %v, which is not between those of 4 and 5", got)
 	}
 }
