@@ -176,6 +176,8 @@ func remaining(took time.Duration, done, left int) time.Duration {
 
 func (c *Client) tell(node, what string) {
 	if c.Tell != nil {
+		c.telling.Lock()
+		defer c.telling.Unlock()
 		c.Tell(node, what)
 	}
 }

@@ -3,6 +3,7 @@ package claim
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -33,7 +34,9 @@ type Wanted struct {
 type Client struct {
 	Kubernetes kubernetes.Interface
 	Namespace  string                  // where the pods and claims are made
-	Tell       func(node, what string) // of progress; node is "" for all. It may be called concurrently
+	Tell       func(node, what string) // of progress, one at a time; node is "" for all
+
+	telling sync.Mutex // guards Tell
 }
 
 // Errors of Gather besides those of Kubernetes.
