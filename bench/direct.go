@@ -54,6 +54,8 @@ func (s Spec) check() error {
 		return fmt.Errorf("job %s: blocks of %v in %v: expected a block size above 0, and room for a block", s.Job.Name, s.Job.BlockSize, s.Size)
 	case s.Job.Depth < 1 || s.Job.Depth > 1024:
 		return fmt.Errorf("job %s: depth %d: expected 1 to 1024", s.Job.Name, s.Job.Depth)
+	case s.Job.Sync && !s.Job.Writes():
+		return fmt.Errorf("job %s: sync with pattern %s: expected one that writes", s.Job.Name, s.Job.Pattern)
 	case s.Runtime <= 0 && !s.Once:
 		return fmt.Errorf("job %s: a runtime of %v: expected more than 0", s.Job.Name, s.Runtime)
 	}

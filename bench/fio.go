@@ -106,19 +106,8 @@ func (f Fio) Run(ctx context.Context, s Spec) (Measurement, error) {
 	if err := s.opens(); err != nil {
 		return Measurement{}, err
 	}
-	folder, err := os.MkdirTemp("", "loam-fio-*")
-	if err != nil {
-		return Measurement{}, err
-	}
-	defer os.RemoveAll(folder)
-	log := filepath.Join(folder, "log")
-	var out bytes.Buffer
-	_, failed := tool.Command{Name: "fio", Args: f.arguments(s, log), Stdout: &out, Patience: lastWords}.Run(ctx)
-	series, err := os.ReadFile(log + "_iops.log")
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // one that ended early has none
-		return Measurement{}, err
-	}
-	words, m, err := readFio(out.Bytes(), series, s)
+	printed, log, failed := f.run(ctx, s)
+	words, m, err := readFio(printed, log, s)
 	switch {
 	case ctx.Err() != nil:
 		return m, ctx.Err()
@@ -130,6 +119,23 @@ func (f Fio) Run(ctx context.Context, s Spec) (Measurement, error) {
 		return Measurement{}, fmt.Errorf("job %s: fio moved nothing: %s", s.Job.Name, words)
 	}
 	return m, nil
+}
+
+// run returns what fio printed, and its log of each second, whether it failed or not.
+func (f Fio) run(ctx context.Context, s Spec) (printed, log []byte, failed error) {
+	folder, err := os.MkdirTemp("", "loam-fio-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "log")
+	var out bytes.Buffer
+	_, failed = tool.Command{Name: "fio", Args: f.arguments(s, path), Stdout: &out, Patience: lastWords}.Run(ctx)
+	log, err = os.ReadFile(path + "_iops.log")
+	if err != nil && failed == nil && !errors.Is(err, os.ErrNotExist) { // a run of less than a second has none
+		failed = err
+	}
+	return out.Bytes(), log, failed
 }
 
 // opens says beforehand, as the built-in engine does, why fio could not open the file.

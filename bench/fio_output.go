@@ -90,12 +90,12 @@ func (o fioOutput) measurement() (m Measurement, err error) {
 		}
 		m.Elapsed = time.Duration(took) * time.Millisecond
 		m.Start = time.UnixMilli(o.Ended - j.Runtime)
-		m.CPU = CPU{User: percent(j.User, j.Runtime), System: percent(j.System, j.Runtime)}
+		m.CPU = CPU{User: shareOf(j.User, j.Runtime), System: shareOf(j.System, j.Runtime)}
 	}
 	return m, nil
 }
 
-func percent(of float64, ms int64) time.Duration {
+func shareOf(of float64, ms int64) time.Duration {
 	return time.Duration(of / 100 * float64(ms) * float64(time.Millisecond))
 }
 

@@ -23,8 +23,8 @@ const (
 // page is the block that most databases' and file systems' random I/O has.
 const page = 4 * lvm.KiB
 
-// usual are the jobs that say most of a disk. The last one is what etcd does with its log.
-func usual() []Job {
+// usualJobs are the jobs that say most of a disk. The last one is what etcd does with its log.
+func usualJobs() []Job {
 	return []Job{
 		{Name: "seq-read", Pattern: Read, BlockSize: lvm.MiB, Depth: 8},
 		{Name: "seq-write", Pattern: Write, BlockSize: lvm.MiB, Depth: 8},
@@ -65,8 +65,8 @@ func Profiles() []Profile {
 		return p
 	}
 	return []Profile{
-		{Name: "quick", Size: 256 * lvm.MiB, WarmUp: 500 * time.Millisecond, Runtime: 2 * time.Second, Repetitions: fewRepetitions, MaxRounds: mostRounds, Jobs: usual()},
-		named("full", thorough.Size, usual()),
+		{Name: "quick", Size: 256 * lvm.MiB, WarmUp: 500 * time.Millisecond, Runtime: 2 * time.Second, Repetitions: fewRepetitions, MaxRounds: mostRounds, Jobs: usualJobs()},
+		named("full", thorough.Size, usualJobs()),
 		named("database", thorough.Size, database()),
 		// The log of etcd is preallocated in files of 64 MB.
 		named("etcd", 64*lvm.MiB, []Job{etcdLog()}),

@@ -179,7 +179,7 @@ func fields[T any](r *profileFile, n ast.Node, path string, keys []key[T], to *T
 		at := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
 		switch {
 		case at < 0 && !other(name, entry.Value):
-			r.add(entry.Key, here, "unknown key; known here: %s", known(keys, path))
+			r.add(entry.Key, here, "unknown key; known here: %s", keyNames(keys, path))
 		case at < 0:
 		default:
 			scalar, ok := entry.Value.(ast.ScalarNode)
@@ -190,7 +190,7 @@ func fields[T any](r *profileFile, n ast.Node, path string, keys []key[T], to *T
 	}
 }
 
-func known[T any](keys []key[T], path string) string {
+func keyNames[T any](keys []key[T], path string) string {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.name)
