@@ -197,7 +197,7 @@ func (f *fakeCluster) isEmpty() {
 // gather measures with more than one node at a time only where the test says so.
 func (f *fakeCluster) gather(ctx context.Context, change func(*Wanted)) (bench.Report, error) {
 	w := Wanted{
-		Class: "fast", Each: true, Image: "loam:1", Profile: "quick", Size: lvm.GiB, File: 256 * lvm.MiB, Parallel: 1, Patience: time.Minute, Timeout: time.Hour,
+		Class: "fast", Each: true, Image: "loam:1", Profile: "quick", Size: lvm.GiB, File: 256 * lvm.MiB, Takes: time.Minute, Parallel: 1, Patience: time.Minute, Timeout: time.Hour,
 	}
 	change(&w)
 	c := Client{Kubernetes: f.client, Namespace: namespace, Tell: func(node, what string) {

@@ -36,6 +36,7 @@ func (c *Client) Gather(ctx context.Context, w Wanted) (bench.Report, error) {
 	if err != nil {
 		return bench.Report{}, err
 	}
+	c.tell("", fmt.Sprintf("a claim of %v of class %s in namespace %s, measured for about %v on %s", w.Size, w.Class, c.Namespace, w.Takes, where(nodes)))
 	started := time.Now()
 	results := c.each(ctx, w, nodes)
 	r, err := gathered(results, skipped)
@@ -104,6 +105,17 @@ func (c *Client) choose(ctx context.Context, w Wanted, class *storagev1.StorageC
 		return nil, nil, fmt.Errorf("%w: %s", ErrNoNode, w.Node)
 	}
 	return []string{w.Node}, nil, nil
+}
+
+// where is the nodes in words.
+func where(nodes []string) string {
+	switch {
+	case len(nodes) > 1:
+		return fmt.Sprintf("each of %d nodes", len(nodes))
+	case nodes[0] == "":
+		return "a node that kube-scheduler chooses"
+	}
+	return "node " + nodes[0]
 }
 
 // candidates reads the nodes, and what of capacity may be read.

@@ -25,6 +25,7 @@ type Wanted struct {
 	File        lvm.Bytes // of what is measured in it; FileIn
 	Arguments   []string  // more of `loam bench run`
 
+	Takes    time.Duration // on a node, about; to be told
 	Parallel int           // nodes at a time
 	Patience time.Duration // until a pod has started
 	Timeout  time.Duration // of a measurement, from then on

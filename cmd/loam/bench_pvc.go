@@ -104,6 +104,7 @@ func (a *app) benchPVCs(cmd *cobra.Command, b *benchClaim) error {
 func (b *benchClaim) plan(p bench.Profile) error {
 	w := &b.wanted
 	w.Profile, w.File, w.Size, w.Arguments = b.profile.name, p.Size, claim.ClaimFor(p.Size), b.profile.arguments()
+	w.Takes = p.Takes(1).Round(time.Second)
 	if w.Timeout == 0 {
 		w.Timeout = 2*longest(p) + 10*time.Minute
 	}
@@ -150,9 +151,7 @@ func (a *app) benchGather(ctx context.Context, b *benchClaim, p bench.Profile) e
 			return refuse("which image the agents run is not known (--image says it): %w", err)
 		}
 	}
-	client := a.benchClient(r)
-	client.Tell("", fmt.Sprintf("profile %s takes about %v on a node, after the claim's file was written", p.Name, p.Takes(1).Round(time.Second)))
-	report, err := client.Gather(ctx, b.wanted)
+	report, err := a.benchClient(r).Gather(ctx, b.wanted)
 	if len(report.Stages) > 0 {
 		report.Profile.Name = p.Name // a pod knows a file by another name
 		err = errors.Join(err, b.output.write(a, report))
