@@ -125,25 +125,31 @@ func (c *Client) candidates(ctx context.Context, class *storagev1.StorageClass) 
 		return Candidates{}, fmt.Errorf("looking for nodes: %w", err)
 	}
 	found := Candidates{Nodes: nodes.Items}
-	driver, err := c.Kubernetes.StorageV1().CSIDrivers().Get(ctx, class.Provisioner, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && (driver.Spec.StorageCapacity == nil || !*driver.Spec.StorageCapacity) {
-		return found, nil
-	}
-	var all *storagev1.CSIStorageCapacityList
-	if err == nil {
-		all, err = c.Kubernetes.StorageV1().CSIStorageCapacities(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-	}
-	if err != nil {
+	if found.Capacities, found.Tracked, err = c.capacities(ctx, class); err != nil {
 		c.tell("", "on which nodes there is room is not known, and kube-scheduler will say so: "+err.Error())
-		return found, nil
-	}
-	found.Tracked = true
-	for _, published := range all.Items {
-		if published.StorageClassName == class.Name {
-			found.Capacities = append(found.Capacities, published)
-		}
 	}
 	return found, nil
+}
+
+// capacities are what the class's driver publishes for kube-scheduler, if it does.
+func (c *Client) capacities(ctx context.Context, class *storagev1.StorageClass) (found []storagev1.CSIStorageCapacity, tracked bool, err error) {
+	driver, err := c.Kubernetes.StorageV1().CSIDrivers().Get(ctx, class.Provisioner, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && (driver.Spec.StorageCapacity == nil || !*driver.Spec.StorageCapacity) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	all, err := c.Kubernetes.StorageV1().CSIStorageCapacities(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, false, err
+	}
+	for _, published := range all.Items {
+		if published.StorageClassName == class.Name {
+			found = append(found, published)
+		}
+	}
+	return found, true, nil
 }
 
 // result is what one node gave; it has a report, an error or both.

@@ -33,7 +33,7 @@ func (a access) name() string {
 func needed(w Wanted, class *storagev1.StorageClass) []access {
 	all := []access{
 		{group: "batch", resource: "jobs", verbs: []string{"create", "get", "list", "delete"}},
-		{resource: "pods", verbs: []string{"list"}},
+		{resource: "pods", verbs: []string{"get", "list"}},
 		{resource: "pods", sub: "log", verbs: []string{"get"}},
 		{resource: "persistentvolumeclaims", verbs: []string{"list"}},
 		{resource: "events", verbs: []string{"list"}},
