@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -80,4 +82,16 @@ func described(d disk.Disk) string {
 		medium = "rotational"
 	}
 	return strings.TrimSpace(d.Model+" ") + " " + fmt.Sprintf("(%s, %v)", medium, d.Size)
+}
+
+// deviceAt is the path of a block device; "" of one that the kernel does not show.
+func deviceAt(major, minor uint32) string {
+	folder := filepath.Join(devices, fmt.Sprintf("%d:%d", major, minor))
+	if mapped, err := os.ReadFile(filepath.Join(folder, "dm", "name")); err == nil {
+		return "/dev/mapper/" + strings.TrimSpace(string(mapped))
+	}
+	if target, err := os.Readlink(folder); err == nil {
+		return "/dev/" + strings.ReplaceAll(filepath.Base(target), "!", "/")
+	}
+	return ""
 }

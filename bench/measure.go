@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/procfs/blockdevice"
 )
 
-// saturated is how busy processors may be before they are what is measured.
+// saturated is how busy all processors, or the one that the engine runs on, may be before they are what is measured.
 const saturated = 0.95
 
 // traffic is what the kernel counted for a block device (Documentation/admin-guide/iostats.rst), and for the processors (proc_stat(5)).

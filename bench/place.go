@@ -20,6 +20,7 @@ type Place struct {
 	File   bool      // on a file system, which writes a little of its own
 	// ReadOnly says why nothing may be written there, for people; "" when it may.
 	ReadOnly string
+	Warning  string // what could not be checked, for people; "" when there is nothing
 	// Major and Minor are the block device whose counters tell what really moved; 0, 0: nobody knows, as with a file system over several.
 	Major, Minor uint32
 
@@ -105,6 +106,9 @@ func suits(folder string, s unix.Statfs_t, size lvm.Bytes) error {
 }
 
 func openFolder(ctx context.Context, w Wanted) (_ *Place, err error) {
+	if w.Serial != "" {
+		return nil, unfit("%s is a folder, and a serial number was given to have a block device written", w.Path)
+	}
 	if w.Size < lvm.MiB {
 		return nil, unfit("a file of %v: expected at least 1Mi", w.Size)
 	}
@@ -115,24 +119,27 @@ func openFolder(ctx context.Context, w Wanted) (_ *Place, err error) {
 	if err := suits(w.Path, s, w.Size); err != nil {
 		return nil, err
 	}
+	var held unix.Stat_t
+	if err := unix.Stat(w.Path, &held); err != nil {
+		return nil, fmt.Errorf("stat %s: %w", w.Path, err)
+	}
+	p := &Place{Name: filepath.Clean(w.Path), Size: w.Size, File: true}
+	p.Major, p.Minor = unix.Major(held.Dev), unix.Minor(held.Dev) // major 0: of no device, as with btrfs
+	p.Device = deviceAt(p.Major, p.Minor)
+	if p.Warning, err = spares(p); err != nil {
+		return nil, err
+	}
 	f, err := os.CreateTemp(w.Path, "loam-bench-*")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	p := &Place{Name: filepath.Clean(w.Path), Path: f.Name(), Size: w.Size, File: true}
+	p.Path = f.Name()
 	p.remove = func() error { return os.Remove(p.Path) }
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.Close())
-		}
-	}()
-	var held unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &held); err != nil {
-		return nil, err
+	if err := p.fill(ctx, f); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
-	p.Major, p.Minor = unix.Major(held.Dev), unix.Minor(held.Dev) // major 0: of no device, as with btrfs
-	return p, p.fill(ctx, f)
+	return p, nil
 }
 
 // fill writes all of a new file.

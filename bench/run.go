@@ -24,6 +24,9 @@ type Progress struct {
 	Left        time.Duration // until the end, about
 }
 
+// Over is told when there will be no more progress.
+var Over Progress
+
 // What makes figures too quick to be compared.
 const (
 	fewRepetitions = 3
@@ -38,6 +41,7 @@ func Run(ctx context.Context, p Plan) ([]Stage, error) {
 		return nil, err
 	}
 	r := newRunner(p)
+	defer r.over()
 	for round := range p.Profile.Repetitions {
 		r.round(ctx, round, func(*JobResult) bool { return true })
 	}
@@ -129,6 +133,12 @@ func (r *runner) tell(place *Place, j Job) {
 	}
 }
 
+func (r *runner) over() {
+	if r.Tell != nil {
+		r.Tell(Over)
+	}
+}
+
 // once runs a job once and keeps what it gave.
 func (r *runner) once(ctx context.Context, place *Place, result *JobResult, round int) {
 	m, err := measure(ctx, r.Engine, place, Spec{
@@ -156,9 +166,26 @@ func (r *JobResult) label(p Profile) {
 	add(Quick, p.Runtime < shortRuntime || len(r.Runs) < fewRepetitions)
 	add(NotSteady, p.Steady && !steady(r.Throughput()))
 	add(Cached, r.Job.Sync)
+	add(Throttled, throttled(r.series()))
 	for _, m := range r.Runs {
 		add(Throttled, throttled(m.Series))
-		add(CPUSaturated, m.Busy > saturated)
+		add(CPUSaturated, m.Busy > saturated || m.alone() > saturated)
 		add(Unchecked, m.Unchecked)
 	}
+}
+
+// series is that of all runs, without their last seconds, which may be parts of one.
+func (r *JobResult) series() (all []Second) {
+	for _, m := range r.Runs {
+		all = append(all, m.Series[:max(len(m.Series)-1, 0)]...)
+	}
+	return append(all, Second{}) // throttled leaves the last one out
+}
+
+// alone is the part of one processor's time that the engine took. It has one thread.
+func (m Measurement) alone() float64 {
+	if m.Elapsed <= 0 {
+		return 0
+	}
+	return (m.CPU.User + m.CPU.System).Seconds() / m.Elapsed.Seconds()
 }

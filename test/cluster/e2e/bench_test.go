@@ -109,7 +109,7 @@ func TestBenchThatIsInterruptedLeavesNothingAndKeepsWhatThereIs(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	p.until("the pod measures", func() (string, bool) {
 		out, err := p.try("logs", "--selector", "loam.storage/bench", "--tail=100")
-		return out, err == nil && strings.Contains(out, "3 of 1000")
+		return out, err == nil && strings.Contains(out, " of 1000")
 	})
 	// kubectl becomes its plugin (exec), so that this is the plugin's process.
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
