@@ -48,13 +48,13 @@ func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*core
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for told := ""; ; {
+		_, _ = c.releasable(patience, job) // early, as this program may be killed; what fails here is tried again when it ends
 		pod, stage, why := c.glance(patience, job)
 		switch {
 		case patience.Err() != nil:
 		case stage == cannot:
 			return nil, errors.New(why)
 		case stage == runs || stage == ended:
-			_, _ = c.releasable(patience, job) // early, as this program may be killed; what fails here is tried again when it ends
 			return pod, nil
 		case why != told:
 			told = why
