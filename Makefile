@@ -44,6 +44,7 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet -race ./...
 	go test -race -vet=off ./test/guest ./...
+	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: chart
@@ -89,6 +90,10 @@ fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
 .PHONY: testdata
 testdata: programs ## capture lvm/testdata anew from real LVM
 	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
+
+.PHONY: pictures
+pictures: test-tools ## docs/images of loam bench's page, taken with chromium
+	LOAM_PICTURES=$(CURDIR)/docs/images go test -count=1 -run '^TestPictures$$' ./test/browser
 
 .PHONY: clean
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache

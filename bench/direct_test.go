@@ -11,18 +11,25 @@ import (
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 	"golang.org/x/sys/unix"
 )
 
-// written makes a file that direct I/O can be done on.
+// written makes a file that direct I/O can be done on; where a test has disks, on one of them.
 func written(t *testing.T, size lvm.Bytes) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
+	folder := t.TempDir()
+	if os.Getenv(lvmtest.DisksEnv) != "" {
+		disk := lvmtest.RequireDisks(t, 1)[0]
+		format(t, disk, "64M")
+		folder = mounted(t, disk)
+	}
+	path := filepath.Join(folder, "file")
 	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := os.OpenFile(path, os.O_RDWR|unix.O_DIRECT, 0); err != nil {
-		t.Skipf("%s does no direct I/O: %v", t.TempDir(), err)
+		t.Skipf("%s does no direct I/O: %v", folder, err)
 	} else {
 		f.Close()
 	}

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +12,15 @@ import (
 	"github.com/loam-storage/loam/lvm"
 )
 
-// engines runs a test with each engine that there is here.
-func engines(t *testing.T, test func(t *testing.T, e Engine)) {
+// bothEngines runs a test with the built-in engine and, where there is one, with fio.
+func bothEngines(t *testing.T, test func(t *testing.T, e Engine)) {
 	t.Run("built-in", func(t *testing.T) { test(t, Direct{}) })
 	t.Run("fio", func(t *testing.T) { test(t, fio(t)) })
+}
+
+// engines has fio's other way besides.
+func engines(t *testing.T, test func(t *testing.T, e Engine)) {
+	bothEngines(t, test)
 	t.Run("fio with io_uring", func(t *testing.T) {
 		fio(t)
 		f, err := FindFio(t.Context(), ioUring)
@@ -26,24 +33,24 @@ func engines(t *testing.T, test func(t *testing.T, e Engine)) {
 
 func TestEnginesCountEachOperationOnce(t *testing.T) {
 	path := written(t, 4*lvm.MiB)
-	for _, j := range []Job{
-		{Name: "seq-read", Pattern: Read, BlockSize: lvm.MiB, Depth: 8},
-		{Name: "seq-write", Pattern: Write, BlockSize: 64 * lvm.KiB, Depth: 1},
-		{Name: "rand-read", Pattern: RandRead, BlockSize: 4 * lvm.KiB, Depth: 32},
-		{Name: "rand-write", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 1},
-		{Name: "mixed", Pattern: RandRW, BlockSize: 4 * lvm.KiB, Depth: 32, ReadPercent: 70},
-		{Name: "log", Pattern: Write, BlockSize: 2300, Depth: 1, Sync: true},
-	} {
-		t.Run(j.Name, func(t *testing.T) {
-			engines(t, func(t *testing.T, e Engine) {
+	engines(t, func(t *testing.T, e Engine) {
+		for _, j := range []Job{
+			{Name: "seq-read", Pattern: Read, BlockSize: lvm.MiB, Depth: 8},
+			{Name: "seq-write", Pattern: Write, BlockSize: 64 * lvm.KiB, Depth: 1},
+			{Name: "rand-read", Pattern: RandRead, BlockSize: 4 * lvm.KiB, Depth: 32},
+			{Name: "rand-write", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 1},
+			{Name: "mixed", Pattern: RandRW, BlockSize: 4 * lvm.KiB, Depth: 32, ReadPercent: 70},
+			{Name: "log", Pattern: Write, BlockSize: 2300, Depth: 1, Sync: true},
+		} {
+			t.Run(j.Name, func(t *testing.T) {
 				m, err := e.Run(t.Context(), Spec{Job: j, Path: path, Size: 4 * lvm.MiB, WarmUp: 20 * time.Millisecond, Runtime: 100 * time.Millisecond})
 				if err != nil {
 					t.Fatal(err)
 				}
 				consistent(t, j, m)
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestEnginesReachEveryBlockOnce(t *testing.T) {
@@ -60,20 +67,45 @@ func TestEnginesReachEveryBlockOnce(t *testing.T) {
 
 func TestEnginesStopWhenToldAndKeepWhatTheyHave(t *testing.T) {
 	path := written(t, 4*lvm.MiB)
+	spec := Spec{Job: Job{Name: "j", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 4}, Path: path, Size: 4 * lvm.MiB, Runtime: time.Hour}
 	engines(t, func(t *testing.T, e Engine) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // fio takes a while to start
-		defer cancel()
-		m, err := e.Run(ctx, Spec{Job: Job{Name: "j", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 4}, Path: path, Size: 4 * lvm.MiB, Runtime: time.Hour})
-		if !errors.Is(err, context.DeadlineExceeded) || m.Write.Operations == 0 || m.Elapsed == 0 {
-			t.Errorf("ended with %v and %d writes in %v; expected the context's error and what was done by then", err, m.Write.Operations, m.Elapsed)
+		var m Measurement
+		for after := 500 * time.Millisecond; m.Write.Operations == 0 && after < time.Minute; after *= 2 { // fio takes a while to begin
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			var err error
+			if m, err = e.Run(ctx, spec); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("ended with %v; expected the context's error", err)
+			}
+		}
+		if m.Write.Operations == 0 || m.Elapsed == 0 {
+			t.Errorf("%d writes in %v; expected what was done by then", m.Write.Operations, m.Elapsed)
+		}
+		if processes := with(t, path); len(processes) > 0 {
+			t.Errorf("processes %v go on", processes)
 		}
 	})
+}
+
+// with are the processes that have a word in their command line.
+func with(t *testing.T, word string) (processes []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if line, err := os.ReadFile(f); err == nil && strings.Contains(string(line), word) { // those that ended meanwhile have none
+			processes = append(processes, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return processes
 }
 
 func TestEnginesRefuseWhatCannotBe(t *testing.T) {
 	path := written(t, 64*lvm.KiB)
 	good := Spec{Job: Job{Name: "j", Pattern: RandRead, BlockSize: 4 * lvm.KiB, Depth: 1}, Path: path, Size: 64 * lvm.KiB, Runtime: time.Second}
-	for want, change := range map[string]func(*Spec){
+	impossible := map[string]func(*Spec){
 		"depth 0: expected 1 to 1024":      func(s *Spec) { s.Job.Depth = 0 },
 		"expected a block size above 0":    func(s *Spec) { s.Job.BlockSize = 0 },
 		"room for a block":                 func(s *Spec) { s.Size = 512 },
@@ -81,15 +113,16 @@ func TestEnginesRefuseWhatCannotBe(t *testing.T) {
 		"expected one that writes":         func(s *Spec) { s.Job.Sync = true },
 		"no such file":                     func(s *Spec) { s.Path += "x" },
 		"the file system refuses O_DIRECT": func(s *Spec) { s.Path = "/proc/version" },
-	} {
-		s := good
-		change(&s)
-		engines(t, func(t *testing.T, e Engine) {
+	}
+	bothEngines(t, func(t *testing.T, e Engine) {
+		for want, change := range impossible {
+			s := good
+			change(&s)
 			if _, err := e.Run(t.Context(), s); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v; expected %q", err, want)
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestChoiceOfAnEngine(t *testing.T) {

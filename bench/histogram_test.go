@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestHistogramKeepsThreeDigitsThroughJSON(t *testing.T) {
+func TestHistogramIsWithinOnePercentThroughJSON(t *testing.T) {
 	var h Histogram
 	for i := range 10_000 {
 		h.Record(time.Duration(i+1) * time.Microsecond)
@@ -21,8 +21,8 @@ func TestHistogramKeepsThreeDigitsThroughJSON(t *testing.T) {
 	}
 	for percent, want := range map[float64]time.Duration{50: 5 * time.Millisecond, 99: 9900 * time.Microsecond, 100: 10 * time.Millisecond} {
 		for name, got := range map[string]time.Duration{"before": h.Percentile(percent), "after": back.Percentile(percent)} {
-			if off := float64(got-want) / float64(want); off < -0.001 || off > 0.001 {
-				t.Errorf("p%v %s JSON is %v, expected %v within 0.1 %%", percent, name, got, want)
+			if off := float64(got-want) / float64(want); off < -0.01 || off > 0.01 {
+				t.Errorf("p%v %s JSON is %v, expected %v within 1 %%", percent, name, got, want)
 			}
 		}
 	}

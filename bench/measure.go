@@ -59,7 +59,7 @@ func honest(place *Place, s Spec, m Measurement, moved lvm.Bytes) error {
 		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device only %v: the rest was memory, as where something caches below",
 			place.Path, m.All, moved)
 	case moved > most && !s.Job.Sync:
-		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device %v: something else uses it", place.Path, m.All, moved)
+		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device %v: something else uses it, or memory is in between", place.Path, m.All, moved)
 	}
 	return nil
 }

@@ -97,8 +97,10 @@ func (r Report) Head() []string {
 	return head
 }
 
-// Notes are what belongs under the figures: the doubts about them, what was left out and failed, and the verdict for etcd.
-func (r Report) Notes() []string {
+// Notes are what belongs under the figures: what ratios are of, the doubts about all, what was left out and failed, and the verdict for etcd.
+func (r Report) Notes() []string { return slices.Concat(r.against(), r.doubtful(), r.verdicts()) }
+
+func (r Report) doubtful() []string {
 	d := r.doubts()
 	var notes []string
 	for i, l := range d.some {
@@ -117,7 +119,7 @@ func (r Report) Notes() []string {
 			}
 		}
 	}
-	return append(notes, r.verdicts()...)
+	return notes
 }
 
 // What etcd wants of a disk: the p99 of its writes to the log, which are of some 2,300 bytes (etcd.io, "Hardware recommendations").
@@ -127,18 +129,48 @@ const (
 )
 
 func (r Report) verdicts() []string {
-	var all []string
+	var good, slow []string
 	for _, s := range r.Stages {
 		for _, j := range s.Jobs {
 			if !j.Job.Sync || j.Job.BlockSize != etcdBlock || j.Latency().Count() == 0 {
 				continue
 			}
-			p99, verdict := j.Latency().Percentile(99), "good enough for etcd"
-			if p99 > etcdLimit {
-				verdict = "too slow for etcd"
+			p99 := j.Latency().Percentile(99)
+			if said := s.Name + " " + short(p99); p99 > etcdLimit {
+				slow = append(slow, said)
+			} else {
+				good = append(good, said)
 			}
-			all = append(all, fmt.Sprintf("%s is %s: the p99 of fdatasync is %s, of at most %s", s.Name, verdict, short(p99), short(etcdLimit)))
 		}
 	}
+	var all []string
+	limit := short(etcdLimit)
+	if good != nil {
+		all = append(all, fmt.Sprintf("Good enough for etcd, with a p99 of fdatasync of at most %s: %s", limit, strings.Join(good, "; ")))
+	}
+	if slow != nil {
+		all = append(all, fmt.Sprintf("Too slow for etcd, with a p99 of fdatasync of more than %s: %s", limit, strings.Join(slow, "; ")))
+	}
 	return all
+}
+
+// against says which stage each one's cost is a ratio of, where it is not always the same.
+func (r Report) against() []string {
+	var pairs, baselines []string
+	for _, s := range r.Stages {
+		if s.Baseline == "" {
+			continue
+		}
+		pairs = append(pairs, s.Name+" to "+s.Baseline)
+		if !slices.Contains(baselines, s.Baseline) {
+			baselines = append(baselines, s.Baseline)
+		}
+	}
+	switch len(baselines) {
+	case 0:
+		return nil
+	case 1:
+		return []string{r.measureOfCost() + " is the ratio to " + baselines[0] + ", with its 95 % confidence interval"}
+	}
+	return []string{r.measureOfCost() + " is the ratio, with its 95 % confidence interval, of " + strings.Join(pairs, "; ")}
 }

@@ -20,19 +20,19 @@ const (
 	mostRepetitions = 1000
 )
 
-// page is the block that most databases' and file systems' random I/O has.
-const page = 4 * lvm.KiB
+// smallBlock is the block that most databases' and file systems' random I/O has.
+const smallBlock = 4 * lvm.KiB
 
 // usualJobs are the jobs that say most of a disk. The last one is what etcd does with its log.
 func usualJobs() []Job {
 	return []Job{
 		{Name: "seq-read", Pattern: Read, BlockSize: lvm.MiB, Depth: 8},
 		{Name: "seq-write", Pattern: Write, BlockSize: lvm.MiB, Depth: 8},
-		{Name: "rand-read-1", Pattern: RandRead, BlockSize: page, Depth: 1},
-		{Name: "rand-read-32", Pattern: RandRead, BlockSize: page, Depth: 32},
-		{Name: "rand-write-1", Pattern: RandWrite, BlockSize: page, Depth: 1},
-		{Name: "rand-write-32", Pattern: RandWrite, BlockSize: page, Depth: 32},
-		{Name: "mixed-32", Pattern: RandRW, BlockSize: page, Depth: 32, ReadPercent: 70},
+		{Name: "rand-read-1", Pattern: RandRead, BlockSize: smallBlock, Depth: 1},
+		{Name: "rand-read-32", Pattern: RandRead, BlockSize: smallBlock, Depth: 32},
+		{Name: "rand-write-1", Pattern: RandWrite, BlockSize: smallBlock, Depth: 1},
+		{Name: "rand-write-32", Pattern: RandWrite, BlockSize: smallBlock, Depth: 32},
+		{Name: "mixed-32", Pattern: RandRW, BlockSize: smallBlock, Depth: 32, ReadPercent: 70},
 		etcdLog(),
 	}
 }

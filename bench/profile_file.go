@@ -24,13 +24,13 @@ const (
 	mostJobs  = 64
 )
 
-// key is a key of a profile's file, and what it takes.
-type key[T any] struct {
+// profileKey is a key of a profile's file, and what it takes.
+type profileKey[T any] struct {
 	name, expects string
 	set           func(to *T, text string) bool
 }
 
-var profileKeys = []key[Profile]{
+var profileKeys = []profileKey[Profile]{
 	{"size", "a size of at least 1Mi, such as 4Gi", func(p *Profile, s string) bool { return setBytes(&p.Size, s) && p.Size >= lvm.MiB }},
 	{"warmUp", "a duration of 0s to 1h, such as 5s", func(p *Profile, s string) bool { return setDuration(&p.WarmUp, s) && p.WarmUp <= longestWarmUp }},
 	{"runtime", "a duration of 100ms to 24h, such as 30s", func(p *Profile, s string) bool {
@@ -43,7 +43,7 @@ var profileKeys = []key[Profile]{
 
 var jobName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
-var jobKeys = []key[Job]{
+var jobKeys = []profileKey[Job]{
 	{"name", "1 to 40 of a-z, 0-9 and -", func(j *Job, s string) bool { j.Name = s; return jobName.MatchString(s) }},
 	{"pattern", "read, write, randread, randwrite or randrw", func(j *Job, s string) bool {
 		j.Pattern = Pattern(s)
@@ -167,7 +167,7 @@ func (j Job) unlike() (field, text string) {
 }
 
 // fields decodes the entries of a mapping by a table of keys; other takes those that are in none.
-func fields[T any](r *profileFile, n ast.Node, path string, keys []key[T], to *T, other func(name string, value ast.Node) bool) {
+func fields[T any](r *profileFile, n ast.Node, path string, keys []profileKey[T], to *T, other func(name string, value ast.Node) bool) {
 	m, ok := n.(*ast.MappingNode)
 	if !ok {
 		r.add(n, path, "expected keys and values")
@@ -176,7 +176,7 @@ func fields[T any](r *profileFile, n ast.Node, path string, keys []key[T], to *T
 	for _, entry := range m.Values {
 		name := entry.Key.String()
 		here := strings.TrimPrefix(path+"."+name, ".")
-		at := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
+		at := slices.IndexFunc(keys, func(k profileKey[T]) bool { return k.name == name })
 		switch {
 		case at < 0 && !other(name, entry.Value):
 			r.add(entry.Key, here, "unknown key; known here: %s", keyNames(keys, path))
@@ -190,7 +190,7 @@ func fields[T any](r *profileFile, n ast.Node, path string, keys []key[T], to *T
 	}
 }
 
-func keyNames[T any](keys []key[T], path string) string {
+func keyNames[T any](keys []profileKey[T], path string) string {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.name)

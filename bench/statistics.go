@@ -66,7 +66,12 @@ func (r JobResult) percentiles(percent float64) []float64 {
 // Rate is the geometric mean of the runs' throughput. Its interval is Student's over the runs' logarithms, as runs differ by
 // factors rather than by differences; with one run it is unbounded.
 func (r JobResult) Rate() Estimate {
-	mean, variance, n := logarithms(r.Throughput())
+	return estimate(r.Throughput())
+}
+
+// estimate is the geometric mean of repetitions.
+func estimate(values []float64) Estimate {
+	mean, variance, n := logarithms(values)
 	if n == 0 {
 		return Estimate{}
 	}
@@ -78,16 +83,23 @@ func Ratio(result, baseline JobResult) Estimate {
 	return ratio(result.Throughput(), baseline.Throughput(), usual)
 }
 
-// ratio is that of two geometric means. Its interval, which holds the true one in so many cases of one, is Welch's, of the difference of two
-// means of logarithms.
+// ratio is that of two geometric means, with the interval that holds the true one in so many cases of one.
 func ratio(values, baseline []float64, confidence float64) Estimate {
+	difference, deviation, freedom, ok := welch(values, baseline)
+	if !ok {
+		return Estimate{}
+	}
+	return interval(difference, deviation, freedom, confidence)
+}
+
+// welch is the difference of two means of logarithms, its standard error, and the freedom of Welch's t. It is false where either has no value.
+func welch(values, baseline []float64) (difference, deviation, freedom float64, ok bool) {
 	a, va, na := logarithms(values)
 	b, vb, nb := logarithms(baseline)
 	if na == 0 || nb == 0 {
-		return Estimate{}
+		return 0, 0, 0, false
 	}
 	va, vb = va/float64(na), vb/float64(nb)
-	freedom := 0.0
 	switch {
 	case na < 2 || nb < 2:
 	case va+vb == 0:
@@ -95,7 +107,7 @@ func ratio(values, baseline []float64, confidence float64) Estimate {
 	default:
 		freedom = (va + vb) * (va + vb) / (va*va/float64(na-1) + vb*vb/float64(nb-1))
 	}
-	return interval(a-b, math.Sqrt(va+vb), freedom, confidence)
+	return a - b, math.Sqrt(va + vb), freedom, true
 }
 
 // logarithms are the mean and the variance of the logarithms of those that are above 0, and how many those are.

@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/loam-storage/loam/lvm"
 )
 
-// Table is figures as people read them. The first column is of names, the others of numbers.
+// Table is figures as people read them.
 type Table struct {
 	Title   string
 	Columns []string
 	Rows    [][]string
+	Left    []string // the columns of words, which are aligned to the left
 }
 
 // The columns of the figures.
@@ -31,7 +34,7 @@ var percentiles = []struct {
 func (r Report) Tables() []Table {
 	doubts := r.doubts()
 	if len(r.Stages) == 1 {
-		t := Table{Columns: r.columns("JOB")}
+		t := Table{Columns: r.columns("JOB"), Left: []string{"JOB"}}
 		for _, j := range r.Stages[0].Jobs {
 			t.Rows = append(t.Rows, r.rows(j.Job.Name+doubts.mark(j), r.Stages[0], j)...)
 		}
@@ -39,7 +42,7 @@ func (r Report) Tables() []Table {
 	}
 	var all []Table
 	for _, job := range r.jobs() {
-		t := Table{Title: job.Name + ": " + job.String(), Columns: r.columns("WHERE")}
+		t := Table{Title: job.Name + ": " + job.String(), Columns: r.columns("WHERE"), Left: []string{"WHERE"}}
 		for _, s := range r.Stages {
 			if j := s.job(job.Name); j != nil {
 				t.Rows = append(t.Rows, r.rows(s.Name+doubts.mark(*j), s, *j)...)
@@ -168,16 +171,16 @@ func known(h Histogram, percent float64) bool {
 	return float64(h.Count())*(100-percent) > 99.99 // 100, but for the rounding of 100 - 99.99
 }
 
-// megabytes is the average of what is read and written in a second, in 10⁶ bytes.
+// megabytes is Rate in 10⁶ bytes that are read and written.
 func (r JobResult) megabytes() float64 {
-	bytes, elapsed := 0.0, time.Duration(0)
+	bytes, operations := 0.0, int64(0)
 	for _, m := range r.Runs {
-		bytes, elapsed = bytes+float64(m.Read.Bytes+m.Write.Bytes), elapsed+m.Elapsed
+		bytes, operations = bytes+float64(m.Read.Bytes+m.Write.Bytes), operations+m.operations(r.Job)
 	}
-	if elapsed <= 0 {
+	if operations == 0 {
 		return 0
 	}
-	return bytes / 1e6 / elapsed.Seconds()
+	return r.Rate().Value * bytes / 1e6 / float64(operations)
 }
 
 // Spread is how far apart the repetitions' throughputs are, as a part of their average; false with fewer than two.
@@ -212,10 +215,14 @@ func (j Job) String() string {
 		Read: "sequential reads", Write: "sequential writes", RandRead: "random reads", RandWrite: "random writes",
 		RandRW: fmt.Sprintf("%d %% reads and %d %% writes at random,", j.ReadPercent, 100-j.ReadPercent),
 	}[j.Pattern]
-	if j.Sync {
-		return fmt.Sprintf("fdatasync after each of the %s of %v", what, j.BlockSize)
+	size := j.BlockSize.String()
+	if j.BlockSize%lvm.KiB != 0 {
+		size = fmt.Sprintf("%d bytes", j.BlockSize)
 	}
-	return fmt.Sprintf("%s of %v, %d in flight", what, j.BlockSize, j.Depth)
+	if j.Sync {
+		return fmt.Sprintf("fdatasync after each of the %s of %s", what, size)
+	}
+	return fmt.Sprintf("%s of %s, %d in flight", what, size, j.Depth)
 }
 
 // expendable are the columns to leave out where there is not room for all, the first one first.
@@ -247,7 +254,7 @@ func (t Table) width() int {
 }
 
 func (t Table) without(column int) Table {
-	left := Table{Title: t.Title, Columns: slices.Concat(t.Columns[:column], t.Columns[column+1:])}
+	left := Table{Title: t.Title, Left: t.Left, Columns: slices.Concat(t.Columns[:column], t.Columns[column+1:])}
 	for _, row := range t.Rows {
 		left.Rows = append(left.Rows, slices.Concat(row[:column], row[column+1:]))
 	}

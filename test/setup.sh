@@ -73,6 +73,7 @@ wanted() {
 		cryptsetup cryptsetup-bin
 		sgdisk gdisk
 		sfdisk fdisk
+		chromium chromium
 	END
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -31,10 +33,13 @@ type benchForm struct {
 // flags adds those that say which files to write.
 func (o *benchOutput) flags(cmd *cobra.Command) {
 	o.forms = []*benchForm{
-		{flag: "json", help: "write all that was measured to `FILE`, for `loam bench show` and `compare`", encode: bench.Encode},
+		{flag: "json", help: "all that was measured, for loam bench show and compare, to `FILE`", encode: bench.Encode},
+		{flag: "html", help: "a page with plots, which needs no network, to `FILE`", encode: bench.EncodeHTML},
+		{flag: "textfile", help: "metrics for node exporter's textfile collector to `FILE` (NAME.prom)", encode: bench.EncodePrometheus},
+		{flag: "go-bench", help: "lines of Go's benchmark format, for benchstat, to `FILE`", encode: bench.EncodeGo},
 	}
 	for _, f := range o.forms {
-		cmd.Flags().StringVar(&f.path, f.flag, "", f.help+"; - is the standard output, instead of the table")
+		cmd.Flags().StringVar(&f.path, f.flag, "", f.help)
 		_ = cmd.MarkFlagFilename(f.flag) // fails only for a flag that is not there
 	}
 }
@@ -61,10 +66,18 @@ func (o *benchOutput) check() error {
 			err = errors.Join(scratch.Close(), os.Remove(scratch.Name()))
 		}
 		if err != nil {
-			return refuse("--%s %s: %w", f.flag, f.path, err)
+			return refuse("--%s %s: %w", f.flag, f.path, withoutScratch(err))
 		}
 	}
 	return nil
+}
+
+// withoutScratch leaves out of an error the name of a file that nobody asked for.
+func withoutScratch(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // scratchPattern names a file until it is whole. node exporter reads *.prom alone.
@@ -87,16 +100,19 @@ func (o *benchOutput) write(a *app, r bench.Report) error {
 			people = false
 			_, err = a.stdout.Write(b.Bytes())
 		default:
-			err = replace(f.path, b.Bytes())
+			err = withoutScratch(replace(f.path, b.Bytes()))
 		}
 		if err != nil {
-			failed = append(failed, refuse("--%s %s: %w", f.flag, f.path, err))
+			failed = append(failed, fmt.Errorf("--%s %s: %w", f.flag, f.path, err))
 		}
 	}
 	if people {
 		writeBench(a.stdout, r)
 	}
-	return errors.Join(failed...)
+	if len(failed) > 0 {
+		return refuse("%w", errors.Join(failed...))
+	}
+	return nil
 }
 
 // replace writes the file whole, or leaves what was there.
@@ -138,11 +154,14 @@ func writeBench(w io.Writer, r bench.Report) {
 	}
 }
 
-// writeFigures prints names to the left and figures to the right.
+// writeFigures prints words to the left and figures to the right.
 func writeFigures(w io.Writer, figures bench.Table) {
-	t := table{titles: []string{figures.Columns[0]}, rows: figures.Rows}
-	for _, title := range figures.Columns[1:] {
-		t.titles = append(t.titles, ">"+title)
+	t := table{rows: figures.Rows}
+	for _, title := range figures.Columns {
+		if !slices.Contains(figures.Left, title) {
+			title = ">" + title
+		}
+		t.titles = append(t.titles, title)
 	}
 	t.write(w)
 }

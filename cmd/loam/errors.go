@@ -18,6 +18,7 @@ const (
 	exitUsage    = 2
 	exitNotFound = 3
 	exitPartial  = 4 // of `kubectl loam`: the rest is shown
+	exitWorse    = 5 // of `loam bench compare --fail-on`
 )
 
 // failure is an error of a command that ran. Whatever else cobra returns is wrong usage.

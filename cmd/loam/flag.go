@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,8 +78,18 @@ func checkNames(names ...string) error {
 	return nil
 }
 
-// words checks that as many arguments are there as the usage line shows, and says which is missing.
+// words checks that as many names are there as the usage line shows, and that they can be names.
 func words(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := files(names...)(cmd, args); err != nil {
+			return err
+		}
+		return checkNames(args...)
+	}
+}
+
+// files checks that as many arguments are there as the usage line shows, and says which is missing.
+func files(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < len(names) {
 			return fmt.Errorf("%s is missing", names[len(args)])
@@ -86,6 +97,28 @@ func words(names ...string) cobra.PositionalArgs {
 		if len(args) > len(names) {
 			return fmt.Errorf("%q is one word too many", args[len(names)])
 		}
-		return checkNames(args...)
+		return nil
 	}
+}
+
+// part is a flag that takes some of a hundred: 10%, 2.5%.
+type part struct {
+	value float64
+	text  string
+}
+
+func (p *part) String() string { return p.text }
+
+// Type names the flag's value in a usage text.
+func (p *part) Type() string { return "PERCENT" }
+
+// Set takes an amount from the command line.
+func (p *part) Set(text string) error {
+	number, ok := strings.CutSuffix(text, "%")
+	value, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(value >= 0 && value <= 1000) {
+		return fmt.Errorf("expected 0%% to 1000%%, as in 10%%")
+	}
+	*p = part{value: value / 100, text: text}
+	return nil
 }

@@ -45,6 +45,7 @@ Exit codes:
   1   the agent refused or failed, or there is none
   2   wrong usage; nothing was asked
   3   there is no volume, snapshot or pool of that name
+  5   loam bench compare --fail-on: something got worse by more than that
 
 Environment:
   LOAM_SOCKET   the agent's CSI socket, where --socket is not given`,
