@@ -12,10 +12,9 @@ import (
 // ErrNewer says that a report was written by a newer version of this program than reads it.
 var ErrNewer = errors.New("written by a newer version")
 
-// Encode writes a report as JSON, which Decode reads. It has many short lines, the first and the last of which are a brace alone: a
-// container's log keeps such lines whole, and those of the standard error apart from them (package claim).
+// Encode writes a report as one line of JSON, which Decode reads.
 func Encode(w io.Writer, r Report) error {
-	text, err := json.MarshalIndent(r, "", " ")
+	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encoding a report: %w", err)
 	}

@@ -3,6 +3,8 @@ package claim
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -239,19 +241,19 @@ func containerIs(phase corev1.PodPhase, s corev1.ContainerState) corev1.PodStatu
 	return corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{Name: container, State: s}}}
 }
 
-// reportText is what `loam bench run` writes.
+// reportText is what `loam bench run --json -` writes.
 func reportText(t *testing.T) string {
 	t.Helper()
 	job := bench.Job{Name: "seq-read", Pattern: bench.Read, BlockSize: lvm.MiB, Depth: 8}
-	var b bytes.Buffer
+	var b, lines bytes.Buffer
 	err := bench.Encode(&b, bench.Report{
 		Version: bench.Version, Program: "v1", Kind: bench.OfTarget, Host: bench.Host{Name: "loam-bench-x", Kernel: "6.1", CPUs: 2}, Engine: "built-in",
 		Stages: []bench.Stage{{Name: mountPoint, Jobs: []bench.JobResult{{Job: job, Runs: []bench.Measurement{{
 			Elapsed: time.Second, Read: bench.Direction{Operations: 3, Bytes: 3 * lvm.MiB},
 		}}}}}},
 	})
-	if err != nil {
+	if err = errors.Join(err, json.Indent(&lines, b.Bytes(), "", " ")); err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return lines.String()
 }

@@ -40,8 +40,8 @@ func (t *transcript) read(log io.Reader) error {
 	return lines.Err()
 }
 
-// line takes a line. A report has a brace alone on its first and its last line and spaces before all others (bench.Encode), so that what is
-// for people may come in between.
+// line takes a line. `loam bench run --json -` writes a report with a brace alone on its first and its last line and spaces before all others,
+// so that what is for people may come in between.
 func (t *transcript) line(line string) {
 	switch {
 	case line == "{":
