@@ -110,7 +110,10 @@ func (r Report) doubtful() []string {
 		notes = append(notes, "All of it is "+l.Words())
 	}
 	for _, s := range r.Stages {
-		if s.Skipped != "" {
+		switch {
+		case s.Skipped != "" && len(s.Jobs) == 0:
+			notes = append(notes, fmt.Sprintf("%s was not measured: %s", s.Name, s.Skipped))
+		case s.Skipped != "":
 			notes = append(notes, fmt.Sprintf("%s was not written: %s", s.Name, s.Skipped))
 		}
 		for _, j := range s.Jobs {

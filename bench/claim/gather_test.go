@@ -36,8 +36,8 @@ func TestEachFitNodeIsMeasuredAndTheOthersAreNamed(t *testing.T) {
 			t.Errorf("%+v; want both nodes' names, one after the other, and no doubts", r)
 		}
 		if want := []string{
-			"k3: skipped: it is cordoned", "a claim of 1 GiB of class fast in namespace shop, measured for about 1m0s on each of 2 nodes", "k1: its pod begins", "k1: seq-read, 1 of 3", "1 of 2 nodes are done, about 11s left",
-			"k2: its pod begins", "k2: seq-read, 1 of 3",
+			"k3: skipped: it is cordoned", "a claim of 1 GiB of class fast in namespace shop, measured for about 1m0s on each of 2 nodes", "k1: seq-read, 1 of 3", "1 of 2 nodes are done, about 11s left",
+			"k2: seq-read, 1 of 3",
 		}; !slices.Equal(f.told, want) {
 			t.Errorf("told %q, want %q", f.told, want)
 		}

@@ -41,13 +41,16 @@ func (c *Client) measure(ctx context.Context, w Wanted, job, node string) (r res
 	return r
 }
 
+// worthTelling is how long a pod waits for one thing until that is told: on its way, it waits for many things for a moment.
+const worthTelling = 3 * time.Second
+
 // started waits until a Job's pod runs or has ended, and tells meanwhile what it waits for.
 func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*corev1.Pod, error) {
 	patience, cancel := context.WithTimeoutCause(ctx, w.Patience, fmt.Errorf("it did not start within %v (--start-timeout waits longer)", w.Patience))
 	defer cancel()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for told := ""; ; {
+	for is, told, since := "", "", time.Now(); ; {
 		_, _ = c.releasable(patience, job) // early, as this program may be killed; what fails here is tried again when it ends
 		pod, stage, why := c.glance(patience, job)
 		switch {
@@ -56,7 +59,9 @@ func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*core
 			return nil, errors.New(why)
 		case stage == runs || stage == ended:
 			return pod, nil
-		case why != told:
+		case why != is:
+			is, since = why, time.Now()
+		case why != told && time.Since(since) >= worthTelling:
 			told = why
 			c.tell(node, why)
 		}
@@ -65,7 +70,7 @@ func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*core
 			if ctx.Err() != nil {
 				return nil, errors.New("interrupted before it started")
 			}
-			return nil, c.explained(ctx, context.Cause(patience), job, pod, told)
+			return nil, c.explained(ctx, context.Cause(patience), job, pod, is)
 		case <-ticker.C:
 		}
 	}
@@ -143,8 +148,8 @@ func (c *Client) listen(ctx context.Context, job string, pod *corev1.Pod, said *
 	return why
 }
 
-// attempts are how often the log of a pod that has ended is tried.
-const attempts = 10
+// attempts are how often a report is looked for in the log of a pod that has ended.
+const attempts = 5
 
 // follow reads a pod's log again and again until the pod has ended, as a connection may break before.
 func (c *Client) follow(ctx context.Context, pod *corev1.Pod, said *transcript) error {
@@ -161,8 +166,8 @@ func (c *Client) follow(ctx context.Context, pod *corev1.Pod, said *transcript) 
 			failed = errors.Join(said.read(log), log.Close())
 		}
 		if stage, why := look(before); err == nil && stage == ended {
-			// It ended before its log was read, so that there is no more.
-			if tries++; failed == nil || tries == attempts {
+			// It ended before its log was read, which then is whole in a moment, if not yet.
+			if tries++; failed == nil && said.report != nil || tries == attempts {
 				return errors.Join(saying(why, said), failed)
 			}
 		}
