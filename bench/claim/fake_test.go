@@ -3,7 +3,6 @@ package claim
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,10 +37,12 @@ type fakeCluster struct {
 	became func(node string, after time.Duration) corev1.PodStatus
 	log    func(node string, after time.Duration) string
 	denied string // "verb resource"
+	slow   int    // seconds for which a pod is still there when it was told to end
 
-	mutex sync.Mutex // guards what follows
-	made  map[string]time.Time
-	told  []string
+	mutex  sync.Mutex // guards what follows
+	made   map[string]time.Time
+	told   []string
+	ending bool // a pod was told to
 }
 
 // inCluster runs a test in a bubble with nodes k1, k2 and k3, of which the last is cordoned, and the class fast, which has room on these.
@@ -50,7 +51,7 @@ func inCluster(t *testing.T, test func(*fakeCluster)) {
 		f := &fakeCluster{T: t, made: map[string]time.Time{}}
 		f.client = fake.NewClientset(f.objects()...)
 		f.became = func(_ string, after time.Duration) corev1.PodStatus { return atWork(after, 10*time.Second, 0) }
-		f.log = func(string, time.Duration) string { return reportText(t) }
+		f.log = func(_ string, after time.Duration) string { return whenDone(after, resultText(t)) }
 		f.client.PrependReactor("create", "selfsubjectaccessreviews", f.review)
 		f.client.PrependReactor("create", "jobs", f.make)
 		f.client.PrependReactor("delete", "jobs", f.take)
@@ -143,6 +144,14 @@ func nodeOf(job *batchv1.Job) string {
 
 // take removes what belongs to a Job. A volume that is to be kept stays.
 func (f *fakeCluster) take(a k8stesting.Action) (bool, runtime.Object, error) {
+	f.mutex.Lock()
+	f.ending = true
+	f.slow-- // it is deleted again every second
+	stays := f.slow >= 0
+	f.mutex.Unlock()
+	if stays {
+		return true, nil, nil
+	}
 	name := a.(k8stesting.DeleteAction).GetName()
 	tracker := f.client.Tracker()
 	core := corev1.SchemeGroupVersion
@@ -165,8 +174,7 @@ func (f *fakeCluster) look(a k8stesting.Action) (bool, runtime.Object, error) {
 	}
 	for _, p := range all.(*corev1.PodList).Items {
 		after := f.age(p.Labels[Label])
-		if g, ok := a.(k8stesting.GenericAction); ok && a.GetSubresource() == "log" {
-			_ = g
+		if a.GetSubresource() == "log" {
 			return true, &runtime.Unknown{Raw: []byte(f.log(p.Spec.NodeName, after))}, nil
 		}
 		p.Status = f.became(p.Spec.NodeName, after)
@@ -226,6 +234,14 @@ func (f *fakeCluster) event(kind, of, reason, message string) {
 	}
 }
 
+// whenDone is a log that has its end after ten seconds.
+func whenDone(after time.Duration, text string) string {
+	if after < 10*time.Second {
+		return ""
+	}
+	return text
+}
+
 // atWork is a pod that runs for a while and ends.
 func atWork(after, takes time.Duration, code int32) corev1.PodStatus {
 	switch {
@@ -241,19 +257,19 @@ func containerIs(phase corev1.PodPhase, s corev1.ContainerState) corev1.PodStatu
 	return corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{Name: container, State: s}}}
 }
 
-// reportText is what `loam bench run --json -` writes.
-func reportText(t *testing.T) string {
+// resultText is what a pod writes when all is well.
+func resultText(t *testing.T) string {
 	t.Helper()
 	job := bench.Job{Name: "seq-read", Pattern: bench.Read, BlockSize: lvm.MiB, Depth: 8}
-	var b, lines bytes.Buffer
-	err := bench.Encode(&b, bench.Report{
+	var report, log bytes.Buffer
+	err := bench.Encode(&report, bench.Report{
 		Version: bench.Version, Program: "v1", Kind: bench.OfTarget, Host: bench.Host{Name: "loam-bench-x", Kernel: "6.1", CPUs: 2}, Engine: "built-in",
 		Stages: []bench.Stage{{Name: mountPoint, Jobs: []bench.JobResult{{Job: job, Runs: []bench.Measurement{{
 			Elapsed: time.Second, Read: bench.Direction{Operations: 3, Bytes: 3 * lvm.MiB},
 		}}}}}},
 	})
-	if err = errors.Join(err, json.Indent(&lines, b.Bytes(), "", " ")); err != nil {
+	if err = errors.Join(err, WriteResult(&log, report.Bytes(), 0)); err != nil {
 		t.Fatal(err)
 	}
-	return lines.String()
+	return log.String()
 }

@@ -137,7 +137,7 @@ func (w Wanted) arguments() []string {
 	if w.ProfileFile != "" {
 		profile = path.Join(profileFolder, profileFile)
 	}
-	arguments := []string{"bench", "run", mountPoint, "--profile", profile, "--size", fmt.Sprint(int64(w.File)), "--json", "-"}
+	arguments := []string{"bench", "pod", mountPoint, "--profile", profile, "--size", fmt.Sprint(int64(w.File)), "--json", "-"}
 	return append(arguments, w.Arguments...)
 }
 

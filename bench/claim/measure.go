@@ -31,7 +31,7 @@ func (c *Client) measure(ctx context.Context, w Wanted, job, node string) (r res
 	defer cancel()
 	said := &transcript{tell: func(line string) { c.tell(r.node, strings.TrimPrefix(line, "loam bench: ")) }}
 	r.err = c.listen(ctx, job, pod, said)
-	report, err := said.decode()
+	report, err := said.report()
 	switch {
 	case err == nil:
 		r.report = &report
@@ -148,10 +148,11 @@ func (c *Client) listen(ctx context.Context, job string, pod *corev1.Pod, said *
 	return why
 }
 
-// attempts are how often a report is looked for in the log of a pod that has ended.
+// attempts are how often a result is looked for in the log of a pod that has ended.
 const attempts = 5
 
-// follow reads a pod's log again and again until the pod has ended, as a connection may break before.
+// follow reads a pod's log until its result is there, again and again, as a connection may break before. A pod that ended without one was killed,
+// or is of an image that knows no `loam bench pod`.
 func (c *Client) follow(ctx context.Context, pod *corev1.Pod, said *transcript) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -165,10 +166,12 @@ func (c *Client) follow(ctx context.Context, pod *corev1.Pod, said *transcript) 
 		if failed == nil {
 			failed = errors.Join(said.read(log), log.Close())
 		}
+		if said.ended {
+			return said.failed()
+		}
 		if stage, why := look(before); err == nil && stage == ended {
-			// It ended before its log was read, which then is whole in a moment, if not yet.
-			if tries++; failed == nil && said.report != nil || tries == attempts {
-				return errors.Join(saying(why, said), failed)
+			if tries++; tries == attempts {
+				return errors.Join(errors.New(joined(why, strings.TrimPrefix(said.last, "loam: "))), failed)
 			}
 		}
 		select {
@@ -176,12 +179,4 @@ func (c *Client) follow(ctx context.Context, pod *corev1.Pod, said *transcript) 
 		case <-ticker.C:
 		}
 	}
-}
-
-// saying is what a pod ended with, in its own last words; nil for success.
-func saying(why string, said *transcript) error {
-	if why == "" {
-		return nil
-	}
-	return errors.New(joined(why, strings.TrimPrefix(said.last, "loam: ")))
 }

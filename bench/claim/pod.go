@@ -64,16 +64,13 @@ func terminated(p *corev1.Pod) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-// ending says what a container ended with, "" for success. What it said itself is in its log.
+// ending says what a container ended with. What it said itself is in its log.
 func ending(p *corev1.Pod, t *corev1.ContainerStateTerminated) string {
-	if t.ExitCode == 0 {
-		return ""
-	}
 	why := cmp.Or(p.Status.Message, t.Message)
-	if t.Reason != "Error" {
+	if t.Reason != "Error" && t.Reason != "Completed" {
 		why = joined(t.Reason, why)
 	}
-	return joined(fmt.Sprintf("loam bench run ended with exit code %d", t.ExitCode), why)
+	return joined(fmt.Sprintf("its container ended with exit code %d", t.ExitCode), why)
 }
 
 // complaints are the warnings that events tell of these objects, each once, the newest of a reason.

@@ -1,7 +1,9 @@
 package claim
 
 import (
+	"bytes"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +13,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/loam-storage/loam/bench"
 	"github.com/loam-storage/loam/lvm"
 )
 
@@ -32,7 +33,7 @@ func TestJobGoesByItselfAndTakesItsClaimWithIt(t *testing.T) {
 		}
 	}
 	c := j.Spec.Template.Spec.Containers[0]
-	want := []string{"bench", "run", "/volume", "--profile", "quick", "--size", "268435456", "--json", "-", "--steady"}
+	want := []string{"bench", "pod", "/volume", "--profile", "quick", "--size", "268435456", "--json", "-", "--steady"}
 	if !slices.Equal(c.Args, want) || c.Image != "loam:1" {
 		t.Errorf("%s runs %q, want %q", c.Image, c.Args, want)
 	}
@@ -117,43 +118,63 @@ func TestNodesThatAreNotFitSayWhy(t *testing.T) {
 	}
 }
 
-func TestReportIsFoundAmongLinesForPeople(t *testing.T) {
+func TestResultIsFoundAmongLinesForPeople(t *testing.T) {
 	var told []string
 	said := &transcript{tell: func(line string) { told = append(told, line) }}
-	whole := reportText(t)
-	lines := strings.SplitAfter(whole, "\n")
-	mixed := "loam bench: one\n" + strings.Join(lines[:3], "") + "loam bench: two\n" + strings.Join(lines[3:], "") + "loam: interrupted\n"
-	if _, err := said.decode(); !errors.Is(err, errNoReport) {
+	if _, err := said.report(); !errors.Is(err, errNoReport) {
 		t.Errorf("before there is any: %v", err)
 	}
-	// Cut short, whole, and once more without its end, as a log that is taken away while it is read.
-	for _, log := range []string{"loam bench: one\n" + strings.Join(lines[:3], ""), mixed, mixed[:len(mixed)/2]} {
-		if err := said.read(strings.NewReader(log)); err != nil {
+	// Cut short, and once more whole.
+	begin, log := "loam bench: one\n", "loam bench: one\nloam bench: two\n"+resultText(t)+"loam: too late\n"
+	for _, log := range []string{begin, log[:len(log)-30], log} {
+		if err := said.read(strings.NewReader(log)); err != nil && !strings.Contains(err.Error(), "base64") {
 			t.Error(err)
 		}
 	}
-	r, err := said.decode()
-	if err != nil || r.Program != "v1" || said.last != "loam: interrupted" {
-		t.Errorf("%+v, %v, last %q; want the report", r, err, said.last)
+	r, err := said.report()
+	if err != nil || r.Program != "v1" || said.failed() != nil {
+		t.Errorf("%+v, %v, %v; want the report, and success", r, err, said.failed())
 	}
-	if want := []string{"loam bench: one", "loam bench: two", "loam: interrupted"}; !slices.Equal(told, want) {
+	if want := []string{"loam bench: one", "loam bench: two"}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want each line once: %q", told, want)
 	}
-	newer := strings.Replace(whole, `"version": 1`, `"version": 99`, 1)
-	if err := said.read(strings.NewReader(newer)); err != nil {
-		t.Error(err)
+}
+
+func TestFailureIsToldInItsOwnWordsBesideWhatThereIs(t *testing.T) {
+	said := &transcript{}
+	log := "loam: interrupted\n" + strings.Replace(resultText(t), "ended 0", "ended 1", 1)
+	if err := said.read(strings.NewReader(log)); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := said.decode(); !errors.Is(err, bench.ErrNewer) {
-		t.Errorf("%v; want %v", err, bench.ErrNewer)
+	if _, err := said.report(); err != nil || said.failed() == nil || said.failed().Error() != "interrupted" {
+		t.Errorf("%v, %v; want the report, and that it was interrupted", err, said.failed())
+	}
+}
+
+func TestLongReportsComeInLinesThatNoRuntimeCuts(t *testing.T) {
+	random := make([]byte, 100_000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+	var log bytes.Buffer
+	if err := WriteResult(&log, random, 3); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(log.String()) {
+		if len(line) > 16<<10 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+	said := &transcript{}
+	if err := said.read(&log); err != nil || !said.ended || said.code != 3 {
+		t.Errorf("%v, %+v; want exit code 3", err, said)
 	}
 }
 
 func FuzzTranscript(f *testing.F) {
-	f.Add("loam bench: one\n{\n \"version\": 1\n}\nloam: two\n")
+	f.Add("loam bench: one\nreport H4sI\nended 0\n")
 	f.Fuzz(func(_ *testing.T, log string) {
 		said := &transcript{}
 		if said.read(strings.NewReader(log)) == nil {
-			_, _ = said.decode()
+			_, _ = said.report()
 		}
 	})
 }

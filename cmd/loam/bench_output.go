@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,16 +72,6 @@ func (o *benchOutput) check() error {
 	return nil
 }
 
-// lines has JSON on the standard output in many short lines, of which the first and the last are a brace alone and the others begin with a
-// space: a container's log keeps such lines whole, and apart from what is told meanwhile (package claim).
-func (f *benchForm) lines(text []byte) []byte {
-	var many bytes.Buffer
-	if f.flag != "json" || json.Indent(&many, text, "", " ") != nil {
-		return text
-	}
-	return many.Bytes()
-}
-
 // withoutScratch leaves out of an error the name of a file that nobody asked for.
 func withoutScratch(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
@@ -109,7 +98,7 @@ func (o *benchOutput) write(a *app, r bench.Report) error {
 		case err != nil:
 		case f.path == standardOutput:
 			people = false
-			_, err = a.stdout.Write(f.lines(b.Bytes()))
+			_, err = a.stdout.Write(b.Bytes())
 		default:
 			err = withoutScratch(replace(f.path, b.Bytes()))
 		}
