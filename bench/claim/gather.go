@@ -19,7 +19,7 @@ import (
 )
 
 // Gather measures what is wanted, and joins it in one report with a stage for each node. Errors: ErrNoClass, ErrNoNode, ErrForbidden, with nothing
-// made; and ErrPartial beside a report that has what there is. Nothing is left in the cluster, unless an error says so.
+// made; ErrPartial beside a report that has what there is; ErrLeft when something could not be removed, and nothing is left in the cluster otherwise.
 func (c *Client) Gather(ctx context.Context, w Wanted) (bench.Report, error) {
 	if err := w.check(); err != nil {
 		return bench.Report{}, err
@@ -41,7 +41,7 @@ func (c *Client) Gather(ctx context.Context, w Wanted) (bench.Report, error) {
 	results := c.each(ctx, w, nodes)
 	r, err := gathered(results, skipped)
 	r.Started, r.Ended = started, time.Now()
-	return r, errors.Join(err, ctx.Err())
+	return r, err
 }
 
 func (c *Client) class(ctx context.Context, name string) (*storagev1.StorageClass, error) {

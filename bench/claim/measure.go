@@ -42,7 +42,7 @@ func (c *Client) measure(ctx context.Context, w Wanted, job, node string) (r res
 }
 
 // worthTelling is how long a pod waits for one thing until that is told: on its way, it waits for many things for a moment.
-const worthTelling = 3 * time.Second
+const worthTelling = 5 * time.Second
 
 // started waits until a Job's pod runs or has ended, and tells meanwhile what it waits for.
 func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*corev1.Pod, error) {

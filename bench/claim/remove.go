@@ -79,11 +79,11 @@ func (c *Client) remove(ctx context.Context, job string) error {
 		return apierrors.IsNotFound(err), err
 	})
 	if err != nil {
-		return fmt.Errorf("job %s in namespace %s is not gone: %w (`loam bench pvc --cleanup` tries again)", job, c.Namespace, err)
+		return fmt.Errorf("job %s in namespace %s is not gone: %w (%w)", job, c.Namespace, err, ErrLeft)
 	}
 	for _, v := range volumes {
 		if err := until(ctx, func() (bool, error) { return c.gone(ctx, v) }); err != nil {
-			return fmt.Errorf("PersistentVolume %s is not gone: %w", v, err)
+			return fmt.Errorf("PersistentVolume %s is not gone, nor its volume: %w (%w)", v, err, ErrLeft)
 		}
 	}
 	return nil

@@ -16,8 +16,11 @@ func gathered(results []result, skipped []Skipped) (bench.Report, error) {
 	var failed []error
 	measured := 0
 	for _, r := range results {
-		if r.err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", nameOf(r), r.err))
+		switch {
+		case r.err != nil && r.node == "":
+			failed = append(failed, r.err)
+		case r.err != nil:
+			failed = append(failed, fmt.Errorf("%s: %w", r.node, r.err))
 		}
 		if r.report == nil {
 			continue
@@ -46,17 +49,10 @@ func gathered(results []result, skipped []Skipped) (bench.Report, error) {
 	return whole, fmt.Errorf("%w: %w", ErrPartial, errors.Join(failed...))
 }
 
-func nameOf(r result) string {
-	if r.node == "" {
-		return "on no node"
-	}
-	return r.node
-}
-
 // stageOf is a node's: what its pod measured in its only place.
 func stageOf(r result) bench.Stage {
 	if r.report == nil {
-		return bench.Stage{Name: nameOf(r), Skipped: strings.Split(r.err.Error(), "\n")[0]}
+		return bench.Stage{Name: r.node, Skipped: strings.Split(r.err.Error(), "\n")[0]}
 	}
 	stage := r.report.Stages[0]
 	stage.Name = r.node

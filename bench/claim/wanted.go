@@ -47,6 +47,8 @@ var (
 	ErrForbidden = errors.New("not permitted to you")
 	// ErrPartial says that the report has figures, and not all.
 	ErrPartial = errors.New("not all was measured")
+	// ErrLeft says that something could not be removed.
+	ErrLeft = errors.New("`loam bench pvc --cleanup` tries again")
 )
 
 func (w Wanted) check() error {

@@ -164,8 +164,8 @@ func measured(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && errors.Is(err, claim.ErrPartial):
-		return refuse("interrupted, and nothing is left in the cluster unless told otherwise: %w", err)
+	case ctx.Err() != nil && !errors.Is(err, claim.ErrLeft):
+		return refuse("interrupted, and what was made is removed: %w", err)
 	case errors.Is(err, claim.ErrPartial):
 		return failure{exitPartial, err}
 	case errors.Is(err, claim.ErrNoClass), errors.Is(err, claim.ErrNoNode):

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,9 +70,22 @@ func (b bed) unclaimed() {
 func TestBenchMeasuresAClassOnEachNodeAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	p, profile := restricted(t)
+	// It keeps its volumes; those of a measurement go nevertheless.
+	p.apply(`apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: kept}
+provisioner: loam.storage
+parameters: {pool: fast}
+volumeBindingMode: WaitForFirstConsumer
+reclaimPolicy: Retain
+`)
+	t.Cleanup(func() { p.try("delete", "storageclass", "kept") })
+	p.until("capacity of the class on both nodes", func() (string, bool) {
+		k1, k2 := p.capacity("k1", "kept"), p.capacity("k2", "kept")
+		return fmt.Sprint(k1, k2), k1 > 1<<30 && k2 > 1<<30
+	})
 	file := filepath.Join(t.TempDir(), "report.json")
-	// The class keeps its volumes; a measurement's go nevertheless.
-	stdout, stderr, code := p.loam("bench", "pvc", "--storage-class", "loam-thick", "--each-node", "--parallel", "2", "--profile", profile, "--json", file, "-n", p.namespace)
+	stdout, stderr, code := p.loam("bench", "pvc", "--storage-class", "kept", "--each-node", "--parallel", "2", "--profile", profile, "--json", file, "-n", p.namespace)
 	if code != 0 || !strings.Contains(stdout, "rand-read") {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
@@ -142,7 +156,7 @@ func TestBenchSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 			t.Errorf("%v: exit %d, %s; want 3, and %q", args, code, stderr, want)
 		}
 	}
-	if stderr, code := bench("--storage-class", "loam", "--image", "example.com/none:1"); code != 1 || !strings.Contains(stderr, "ImagePullBackOff") {
+	if stderr, code := bench("--storage-class", "loam", "--image", "127.0.0.1:1/none:1"); code != 1 || !strings.Contains(stderr, "ImagePullBackOff") {
 		t.Errorf("an image that is nowhere: exit %d, %s", code, stderr)
 	}
 	if stderr, code := bench("--storage-class", "loam", "--size", "40Gi", "--start-timeout", "5s"); code != 1 || !strings.Contains(stderr, "did not have enough free storage") {
@@ -168,5 +182,7 @@ func TestBenchJobOfTheExamplesGivesATableAndJSON(t *testing.T) {
 		t.Errorf("%+v; want the report of profile quick", r)
 	}
 	p.kubectl("delete", "job", "loam-bench", "--cascade=foreground", "--timeout=120s")
-	p.unclaimed()
+	if left := p.kubectl("get", "pods,pvc", "-o", "name"); left != "" {
+		t.Errorf("left: %s", left)
+	}
 }
