@@ -40,7 +40,7 @@ func (b bed) plugin() plugin {
 // loam runs `kubectl loam`; its exit code is kubectl's.
 func (p plugin) loam(args ...string) (stdout, stderr string, code int) {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"loam"}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+p.path)
