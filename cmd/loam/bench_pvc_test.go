@@ -22,7 +22,7 @@ func TestPodTellsItsResultAndStaysUntilItIsTold(t *testing.T) {
 				a := &app{stdout: &out, stderr: &errs, getenv: func(string) string { return "" }, now: time.Now, name: "loam"}
 				began := time.Now()
 				code := a.run(ctx, []string{"bench", "pod", "/none", "--engine", "built-in"})
-				if code != exitFailed || !strings.Contains(out.String(), "\nloam: ") || !strings.HasSuffix(out.String(), "ended 1\n") {
+				if code != exitFailed || !strings.Contains("\n"+out.String(), "\nloam: ") || !strings.HasSuffix(out.String(), "ended 1\n") {
 					t.Errorf("exit %d, %s%s; want why, and that it ended with 1", code, &out, &errs)
 				}
 				if took := time.Since(began); took != c.stays {
