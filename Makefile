@@ -17,8 +17,8 @@ LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
 REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks bench lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
-# They make the other people's disks that tests refuse to touch, and kill LVM in the middle of its work.
-IMAGES := --package=strace --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk
+# They make the other people's disks that tests refuse to touch, kill LVM in the middle of its work, and measure.
+IMAGES := --package=strace --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk --package=fio
 
 ##@ What a user runs
 .PHONY: help
@@ -78,10 +78,10 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, the scheduler extender
+bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, a thick volume on a ramdisk, the scheduler extender, loam bench beside fio
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -exec "$(CURDIR)/bin/guest --kernel=qemu --timeout=20m --disks=1x4G --" -run StallFigures -v ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
-	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -run Figures -v ./scheduler-extender | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 -run Figures -v ./scheduler-extender ./bench | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@go test -run '^$$' -bench . -benchmem ./scheduler-extender | grep '^Benchmark'
 
 .PHONY: fuzz
@@ -90,8 +90,9 @@ fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
 		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
 
 .PHONY: testdata
-testdata: programs ## capture lvm/testdata anew from real LVM
+testdata: programs ## capture lvm/testdata anew from real LVM, and bench/testdata from fio
 	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
+	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --package=fio --writable=$(CURDIR)/bench/testdata --" ./bench -run '^TestCaptureFio$$' -capture
 
 .PHONY: pictures
 pictures: test-tools ## docs/images of loam bench's page, taken with chromium

@@ -1,12 +1,17 @@
 package bench
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"github.com/loam-storage/loam/lvm"
+)
 
 // blocks is the order in which a job reaches for its blocks.
 type blocks struct {
 	spec   Spec
-	count  int64 // how many there are
-	turn   int64 // how many were given
+	apart  lvm.Bytes // from the beginning of one to that of the next
+	count  int64     // how many there are
+	turn   int64     // how many were given
 	random *rand.Rand
 	stride int64 // of the random order of Spec.Once, which leaves no block out
 	start  int64
@@ -14,7 +19,8 @@ type blocks struct {
 
 func newBlocks(s Spec) *blocks {
 	random := rand.New(rand.NewPCG(uint64(s.Seed), 0)) //nolint:gosec // the same order for the same seed is the point
-	b := &blocks{spec: s, count: int64(s.Size / s.Job.BlockSize), random: random}
+	b := &blocks{spec: s, apart: max(s.Job.BlockSize, min(s.Apart, s.Size)), random: random}
+	b.count = int64(s.Size / b.apart)
 	b.start, b.stride = b.random.Int64N(b.count), b.coprime()
 	return b
 }
@@ -42,7 +48,7 @@ func (b *blocks) next() (offset int64, ok bool) {
 		return 0, false
 	}
 	n := b.turn % b.count
-	if p := b.spec.Job.Pattern; p != Read && p != Write {
+	if b.spec.Job.random() {
 		n = b.random.Int64N(b.count)
 		if b.spec.Once {
 			// turn times stride would overflow on a very large device
@@ -51,7 +57,7 @@ func (b *blocks) next() (offset int64, ok bool) {
 		}
 	}
 	b.turn++
-	return n * int64(b.spec.Job.BlockSize), true
+	return n * int64(b.apart), true
 }
 
 // writes says whether the block that next gave last is to be written.

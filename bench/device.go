@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -39,7 +41,7 @@ func openDevice(ctx context.Context, w Wanted) (*Place, error) {
 	}
 	p.Device = described(disks[at].Disk)
 	if verdict := disk.Assess(disk.Survey{Disks: disks})[at]; !verdict.Unnamed {
-		p.ReadOnly = verdict.Reason()
+		p.ReadOnly = strings.Join(verdict.Reasons[1:], "; ") // the first one is that no pool names it, as there are none here
 	} else {
 		// A second look past everything that the first one remembers.
 		if err := scanner.Recheck(ctx, disks[at].Disk); err != nil {
@@ -79,5 +81,33 @@ func described(d disk.Disk) string {
 	if d.Rotational {
 		medium = "rotational"
 	}
-	return strings.TrimSpace(d.Model+" ") + " " + fmt.Sprintf("(%s, %v)", medium, d.Size)
+	return strings.TrimSpace(fmt.Sprintf("%s (%s, %v)", d.Model, medium, d.Size))
+}
+
+// Described is what disks are, for people: as much as can be found out.
+func Described(ctx context.Context, paths []string) string {
+	var scanner disk.Scanner
+	disks, err := scanner.Scan(ctx)
+	if err != nil {
+		return ""
+	}
+	var all []string
+	for _, d := range disks {
+		if slices.Contains(paths, d.Path) {
+			all = append(all, described(d.Disk))
+		}
+	}
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// deviceAt is the path of a block device; "" of one that the kernel does not show.
+func deviceAt(major, minor uint32) string {
+	folder := filepath.Join(devices, fmt.Sprintf("%d:%d", major, minor))
+	if mapped, err := os.ReadFile(filepath.Join(folder, "dm", "name")); err == nil {
+		return "/dev/mapper/" + strings.TrimSpace(string(mapped))
+	}
+	if target, err := os.Readlink(folder); err == nil {
+		return "/dev/" + strings.ReplaceAll(filepath.Base(target), "!", "/")
+	}
+	return ""
 }

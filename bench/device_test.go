@@ -39,7 +39,7 @@ func TestDeviceThatHoldsDataIsOnlyRead(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = exec.Command("wipefs", "--all", path).Run() })
 	p, err := Open(t.Context(), Wanted{Path: path})
-	if err != nil || !strings.Contains(p.ReadOnly, "ext2") {
+	if err != nil || !strings.HasPrefix(p.ReadOnly, "holds an ext2") {
 		t.Errorf("%+v, %v; expected to be told of ext2", p, err)
 	}
 	if _, err := Open(t.Context(), Wanted{Path: path, Serial: path}); !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), "ext2") {

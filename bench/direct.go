@@ -54,6 +54,8 @@ func (s Spec) check() error {
 		return fmt.Errorf("job %s: blocks of %v in %v: expected a block size above 0, and room for a block", s.Job.Name, s.Job.BlockSize, s.Size)
 	case s.Job.Depth < 1 || s.Job.Depth > 1024:
 		return fmt.Errorf("job %s: depth %d: expected 1 to 1024", s.Job.Name, s.Job.Depth)
+	case s.Job.Sync && !s.Job.Writes():
+		return fmt.Errorf("job %s: sync with pattern %s: expected one that writes", s.Job.Name, s.Job.Pattern)
 	case s.Runtime <= 0 && !s.Once:
 		return fmt.Errorf("job %s: a runtime of %v: expected more than 0", s.Job.Name, s.Runtime)
 	}
@@ -82,6 +84,7 @@ type worker struct {
 	recorder *recorder
 	spec     Spec
 	flying   int
+	start    time.Time
 }
 
 type request struct {
@@ -102,7 +105,7 @@ func newWorker(f *os.File, s Spec) (*worker, error) {
 		return nil, errors.Join(err, unix.Munmap(memory))
 	}
 	w := &worker{ring: ring, memory: memory, requests: make([]request, depth), blocks: newBlocks(s), spec: s,
-		random: rand.NewPCG(uint64(s.Seed), 1), recorder: newRecorder(s)}
+		random: rand.NewPCG(uint64(s.Seed), 1), recorder: newRecorder(s), start: time.Now()}
 	size := int(s.Job.BlockSize)
 	for i := range w.requests {
 		r := &w.requests[i]
@@ -118,11 +121,15 @@ func (w *worker) close() {
 	_ = unix.Munmap(w.memory)
 }
 
+// now is the time by one reading of the monotonic clock; time.Now reads two, which in some virtual machines are calls of the kernel.
+func (w *worker) now() time.Time { return w.start.Add(time.Since(w.start)) }
+
 // run keeps every request in flight until the job's time is over, and then waits for those that are.
 func (w *worker) run(ctx context.Context) error {
 	w.recorder.begin()
+	now := w.now()
 	for i := range w.requests {
-		w.prepare(&w.requests[i])
+		w.prepare(&w.requests[i], now)
 	}
 	for {
 		if err := w.ring.submit(); err != nil {
@@ -135,7 +142,7 @@ func (w *worker) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		now := time.Now()
+		now := w.now()
 		over := ctx.Err() != nil || w.recorder.over(now)
 		for _, e := range events {
 			r := &w.requests[e.data]
@@ -145,7 +152,7 @@ func (w *worker) run(ctx context.Context) error {
 			}
 			w.recorder.done(now, now.Sub(r.began), r.iocb.opcode == opWrite)
 			if !over {
-				w.prepare(r)
+				w.prepare(r, now)
 			}
 		}
 	}
@@ -166,20 +173,20 @@ func (w *worker) failed(r *request, result int64) error {
 	return fmt.Errorf("%s: only %d bytes", where, result)
 }
 
-// prepare puts the next request into the batch, if there is one.
-func (w *worker) prepare(r *request) {
+// prepare puts the next request into the batch, if there is one; the batch is submitted at once.
+func (w *worker) prepare(r *request, now time.Time) {
 	offset, ok := w.blocks.next()
 	if !ok {
 		return
 	}
-	r.iocb.opcode, r.iocb.offset = opRead, offset
+	r.iocb.opcode, r.iocb.offset = opRead, int64(w.spec.Offset)+offset
 	if w.blocks.writes() {
 		r.iocb.opcode = opWrite
 		w.freshen(r.block)
 	}
 	w.flying++
 	w.ring.batch = append(w.ring.batch, &r.iocb)
-	r.began = time.Now()
+	r.began = now
 }
 
 // fill makes a block that does not compress.

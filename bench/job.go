@@ -33,6 +33,9 @@ type Job struct {
 // Writes says whether the job changes what is on its target.
 func (j Job) Writes() bool { return j.Pattern != Read && j.Pattern != RandRead }
 
+// random says whether the job's blocks are in random order.
+func (j Job) random() bool { return j.Pattern != Read && j.Pattern != Write }
+
 // Profile is what is measured, and how thoroughly.
 type Profile struct {
 	Name        string        `json:"name"` // quick, full, database, etcd, or a file's path

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/procfs/blockdevice"
 )
 
-// saturated is how busy processors may be before they are what is measured.
+// saturated is how busy all processors, or the one that the engine runs on, may be before they are what is measured.
 const saturated = 0.95
 
 // traffic is what the kernel counted for a block device (Documentation/admin-guide/iostats.rst), and for the processors (proc_stat(5)).
@@ -58,8 +58,8 @@ func honest(place *Place, s Spec, m Measurement, moved lvm.Bytes) error {
 	case moved < m.All-slack:
 		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device only %v: the rest was memory, as where something caches below",
 			place.Path, m.All, moved)
-	case moved > most && !s.Job.Sync:
-		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device %v: something else uses it", place.Path, m.All, moved)
+	case moved > most && !s.Job.Sync && !place.Shared:
+		return fmt.Errorf("%s: the job moved %v, and by the kernel's counters the device %v: something else uses it, or memory is in between", place.Path, m.All, moved)
 	}
 	return nil
 }

@@ -18,11 +18,14 @@ type Engine interface {
 // Spec is one run of one job in one place.
 type Spec struct {
 	Job     Job
-	Path    string    // a block device, or a file of at least Size bytes that has been written before
-	Size    lvm.Bytes // of what is read and written, from the beginning
+	Path    string    // a block device, or a file of at least Offset and Size bytes that has been written before
+	Size    lvm.Bytes // of what is read and written
+	Offset  lvm.Bytes // where that begins
 	WarmUp  time.Duration
 	Runtime time.Duration
 	Seed    int64 // of the random order, so that targets are compared on the same one
+	// Apart is how far apart blocks begin, where that is more than their size: one of them in each chunk of a thin volume. fio has no such order.
+	Apart lvm.Bytes
 	// Once ends the run when every block has been reached once, however early: the first write to a thin volume can be measured only once.
 	Once bool
 }

@@ -20,8 +20,20 @@ type Place struct {
 	File   bool      // on a file system, which writes a little of its own
 	// ReadOnly says why nothing may be written there, for people; "" when it may.
 	ReadOnly string
+	Warning  string // what could not be checked, for people; "" when there is nothing
 	// Major and Minor are the block device whose counters tell what really moved; 0, 0: nobody knows, as with a file system over several.
 	Major, Minor uint32
+
+	// The rest is for places that others make than Open.
+
+	Offset   lvm.Bytes        // where what may be read and written begins
+	Shared   bool             // others' reads and writes are among what the counters say
+	Once     bool             // each block is reached once in a run, and none before: the first time is what is measured
+	Chunk    lvm.Bytes        // with Once: what the first block that reaches it costs more than the others; jobs in random order reach each once
+	Baseline string           // of the stage: the place that its cost is a ratio of
+	Refuses  func(Job) string // why a job is not to be run there, for people; "" when it is; nil: all are
+	// Before makes the place ready for one run, and returns what ends that, whatever became of the run; nil: it is always ready.
+	Before func(context.Context) (after func() error, err error)
 
 	remove func() error
 }
@@ -37,9 +49,14 @@ type Wanted struct {
 // ErrUnfit says that a place is not to be measured, or not so.
 var ErrUnfit = errors.New("not to be measured")
 
-func unfit(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, ErrUnfit)...)
-}
+// refusal is an ErrUnfit that needs no more words than its own.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func (refusal) Is(target error) bool { return target == ErrUnfit }
+
+func unfit(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
 // Open looks at a place and prepares it: in a folder it makes a file and writes all of it, as what was never written is read from nowhere.
 // Nothing was written when the error is ErrUnfit; Close removes what was made.
@@ -61,6 +78,17 @@ func kind(mode os.FileMode) string {
 		return "file"
 	}
 	return "special file"
+}
+
+// Refusal says why a job is not run there, for people; "" when it is.
+func (p *Place) Refusal(j Job) string {
+	switch {
+	case j.Writes() && p.ReadOnly != "":
+		return p.ReadOnly
+	case p.Refuses != nil:
+		return p.Refuses(j)
+	}
+	return ""
 }
 
 // Close removes the file, if Open made one.
@@ -105,6 +133,9 @@ func suits(folder string, s unix.Statfs_t, size lvm.Bytes) error {
 }
 
 func openFolder(ctx context.Context, w Wanted) (_ *Place, err error) {
+	if w.Serial != "" {
+		return nil, unfit("%s is a folder, and a serial number was given to have a block device written", w.Path)
+	}
 	if w.Size < lvm.MiB {
 		return nil, unfit("a file of %v: expected at least 1Mi", w.Size)
 	}
@@ -115,24 +146,27 @@ func openFolder(ctx context.Context, w Wanted) (_ *Place, err error) {
 	if err := suits(w.Path, s, w.Size); err != nil {
 		return nil, err
 	}
+	var held unix.Stat_t
+	if err := unix.Stat(w.Path, &held); err != nil {
+		return nil, fmt.Errorf("stat %s: %w", w.Path, err)
+	}
+	p := &Place{Name: filepath.Clean(w.Path), Size: w.Size, File: true}
+	p.Major, p.Minor = unix.Major(held.Dev), unix.Minor(held.Dev) // major 0: of no device, as with btrfs
+	p.Device = deviceAt(p.Major, p.Minor)
+	if p.Warning, err = spares(p); err != nil {
+		return nil, err
+	}
 	f, err := os.CreateTemp(w.Path, "loam-bench-*")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	p := &Place{Name: filepath.Clean(w.Path), Path: f.Name(), Size: w.Size, File: true}
+	p.Path = f.Name()
 	p.remove = func() error { return os.Remove(p.Path) }
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.Close())
-		}
-	}()
-	var held unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &held); err != nil {
-		return nil, err
+	if err := p.fill(ctx, f); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
-	p.Major, p.Minor = unix.Major(held.Dev), unix.Minor(held.Dev) // major 0: of no device, as with btrfs
-	return p, p.fill(ctx, f)
+	return p, nil
 }
 
 // fill writes all of a new file.
@@ -143,9 +177,17 @@ func (p *Place) fill(ctx context.Context, f *os.File) error {
 	if err := f.Truncate(int64(p.Size)); err != nil {
 		return err
 	}
-	job := Job{Name: "fill", Pattern: Write, BlockSize: lvm.MiB, Depth: 8}
-	if _, err := (Direct{}).Run(ctx, Spec{Job: job, Path: p.Path, Size: p.Size, Once: true}); err != nil {
-		return fmt.Errorf("writing the file to measure: %w", err)
+	if err := Fill(ctx, p.Path, p.Size); err != nil {
+		return err
 	}
 	return f.Sync()
+}
+
+// Fill writes all of a file or device once, so that nothing of it is read from nowhere, or allocated while it is measured.
+func Fill(ctx context.Context, path string, size lvm.Bytes) error {
+	job := Job{Name: "fill", Pattern: Write, BlockSize: lvm.MiB, Depth: 8}
+	if _, err := (Direct{}).Run(ctx, Spec{Job: job, Path: path, Size: size, Once: true}); err != nil {
+		return fmt.Errorf("writing what is to be measured: %w", err)
+	}
+	return nil
 }

@@ -24,6 +24,9 @@ type Progress struct {
 	Left        time.Duration // until the end, about
 }
 
+// Over is told when there will be no more progress.
+var Over Progress
+
 // What makes figures too quick to be compared.
 const (
 	fewRepetitions = 3
@@ -38,6 +41,7 @@ func Run(ctx context.Context, p Plan) ([]Stage, error) {
 		return nil, err
 	}
 	r := newRunner(p)
+	defer r.over()
 	for round := range p.Profile.Repetitions {
 		r.round(ctx, round, func(*JobResult) bool { return true })
 	}
@@ -73,16 +77,17 @@ type runner struct {
 	stages []Stage
 	total  int // runs, as far as they are known
 	done   int
+	began  time.Time
 	failed []error
 }
 
 func newRunner(p Plan) *runner {
-	r := &runner{Plan: p}
+	r := &runner{Plan: p, began: time.Now()}
 	for _, place := range p.Places {
-		stage := Stage{Name: place.Name, Device: place.Device}
+		stage := Stage{Name: place.Name, Device: place.Device, Baseline: place.Baseline}
 		for _, j := range p.Profile.Jobs {
-			if j.Writes() && place.ReadOnly != "" {
-				stage.Skipped = place.ReadOnly
+			if why := place.Refusal(j); why != "" {
+				stage.Skipped = why
 				continue
 			}
 			stage.Jobs = append(stage.Jobs, JobResult{Job: j})
@@ -124,25 +129,55 @@ func (r *runner) round(ctx context.Context, round int, wants func(*JobResult) bo
 
 func (r *runner) tell(place *Place, j Job) {
 	if r.Tell != nil {
-		left := time.Duration(r.total-r.done) * (r.Profile.WarmUp + r.Profile.Runtime)
-		r.Tell(Progress{Place: place.Name, Job: j.Name, Done: r.done, Total: r.total, Left: left})
+		each := r.Profile.WarmUp + r.Profile.Runtime
+		if r.done > 0 { // engines take a while to begin
+			each = time.Since(r.began) / time.Duration(r.done)
+		}
+		r.Tell(Progress{Place: place.Name, Job: j.Name, Done: r.done, Total: r.total, Left: each * time.Duration(r.total-r.done)})
+	}
+}
+
+func (r *runner) over() {
+	if r.Tell != nil {
+		r.Tell(Over)
 	}
 }
 
 // once runs a job once and keeps what it gave.
 func (r *runner) once(ctx context.Context, place *Place, result *JobResult, round int) {
-	m, err := measure(ctx, r.Engine, place, Spec{
-		Job: result.Job, Path: place.Path, Size: place.Size, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime, Seed: r.Seed + int64(round),
+	m, err := r.measured(ctx, place, Spec{
+		Job: result.Job, Path: place.Path, Size: place.Size, Offset: place.Offset, WarmUp: r.Profile.WarmUp, Runtime: r.Profile.Runtime,
+		Seed: r.Seed + int64(round), Once: place.Once,
 	})
 	if m.Elapsed > 0 {
 		result.Runs = append(result.Runs, m)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		result.Error = "interrupted"
+	default:
 		result.Error = err.Error()
-		if ctx.Err() == nil {
-			r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
-		}
+		r.failed = append(r.failed, fmt.Errorf("%s in %s: %w", result.Job.Name, place.Name, err))
 	}
+}
+
+func (r *runner) measured(ctx context.Context, place *Place, s Spec) (m Measurement, err error) {
+	if s.Once {
+		s.WarmUp = 0 // it would be the first time, and not measured
+	}
+	if place.Before != nil {
+		after, failed := place.Before(ctx)
+		if failed != nil {
+			return Measurement{}, failed
+		}
+		defer func() { err = errors.Join(err, after()) }()
+	}
+	engine := r.Engine
+	if s.Once && s.Job.random() && place.Chunk > s.Job.BlockSize {
+		s.Apart, engine = place.Chunk, Direct{}
+	}
+	return measure(ctx, engine, place, s)
 }
 
 // label adds the doubts that the runs raise.
@@ -156,9 +191,26 @@ func (r *JobResult) label(p Profile) {
 	add(Quick, p.Runtime < shortRuntime || len(r.Runs) < fewRepetitions)
 	add(NotSteady, p.Steady && !steady(r.Throughput()))
 	add(Cached, r.Job.Sync)
+	add(Throttled, throttled(r.series()))
 	for _, m := range r.Runs {
 		add(Throttled, throttled(m.Series))
-		add(CPUSaturated, m.Busy > saturated)
+		add(CPUSaturated, m.Busy > saturated || m.alone() > saturated)
 		add(Unchecked, m.Unchecked)
 	}
+}
+
+// series is that of all runs, without their last seconds, which may be parts of one.
+func (r *JobResult) series() (all []Second) {
+	for _, m := range r.Runs {
+		all = append(all, m.Series[:max(len(m.Series)-1, 0)]...)
+	}
+	return append(all, Second{}) // throttled leaves the last one out
+}
+
+// alone is the part of one processor's time that the engine took. It has one thread.
+func (m Measurement) alone() float64 {
+	if m.Elapsed <= 0 {
+		return 0
+	}
+	return (m.CPU.User + m.CPU.System).Seconds() / m.Elapsed.Seconds()
 }

@@ -13,9 +13,6 @@ import (
 
 // runSynced writes a block and makes it durable, and does that again, as a database does with its log.
 func runSynced(ctx context.Context, s Spec) (_ Measurement, err error) {
-	if !s.Job.Writes() {
-		return Measurement{}, fmt.Errorf("job %s: sync with pattern %s: expected one that writes", s.Job.Name, s.Job.Pattern)
-	}
 	f, err := s.open(0)
 	if err != nil {
 		return Measurement{}, err
@@ -34,7 +31,7 @@ func runSynced(ctx context.Context, s Spec) (_ Measurement, err error) {
 		}
 		w.freshen(block)
 		began := time.Now()
-		if _, err = f.WriteAt(block, offset); err != nil {
+		if _, err = f.WriteAt(block, int64(s.Offset)+offset); err != nil {
 			break
 		}
 		written := time.Now()

@@ -96,9 +96,13 @@ func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
 		a.Problem = room.Problem
 	}
 	a.Ready = a.Problem == ""
+	if lv, ok := pool.ThinPool(vg); ok && p.Type == config.Thin {
+		a.ThinPool, a.ExtendAt = lv.Name, min(p.Thin.Extend.At.Of(lv.Size), lv.Size*monitor.Nearly/100)
+	}
 	for _, pv := range vg.PVs {
 		a.Devices = append(a.Devices, pv.Device)
 	}
+	a.Others = others(vg, a.ThinPool)
 	for _, v := range pool.Volumes([]config.Pool{p}, report) {
 		switch v.Record.Kind {
 		case volume.Volume:
@@ -108,6 +112,16 @@ func describePool(p config.Pool, report lvm.Report, problem string) admin.Pool {
 		}
 	}
 	return a
+}
+
+// others counts what is neither a volume or snapshot of ours nor the thin pool.
+func others(vg lvm.VolumeGroup, thinPool string) (n int) {
+	for _, lv := range vg.LVs {
+		if _, ours := volume.Read(lv); !ours && !lv.Hidden && lv.Name != thinPool {
+			n++
+		}
+	}
+	return n
 }
 
 // Volumes implements admin.Source.

@@ -128,7 +128,7 @@ func (c *Change) SetOffer(key string, to Offer) {
 	c.RemoveOffer(key)
 	n := c.node(to.ID)
 	c.name(n, to.Node)
-	n.offers[key] = &to
+	n.offers[key] = c.keep(to)
 	c.offers[key] = n
 }
 
@@ -138,7 +138,7 @@ func (c *Change) RemoveOffer(key string) {
 	if !known {
 		return
 	}
-	c.gone = append(c.gone, goneRoom{n.offers[key].Class, n.slot})
+	c.gone = append(c.gone, goneRoom{n.offers[key].class, n.slot})
 	delete(n.offers, key)
 	delete(c.offers, key)
 	c.touch(n)

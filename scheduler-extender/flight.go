@@ -13,15 +13,15 @@ type held struct {
 	made bool // the PersistentVolume is there
 }
 
-// pool is one of an Offer's.
+// pool is one of an offer's.
 type pool struct {
 	number    poolNumber
 	published published.Pool
 }
 
 // roomLeft is what an offer has for new claims: what was published, less each volume and claim that this had not counted.
-func roomLeft(o *Offer, pools []pool, all []held) room {
-	r := room{largest: o.Largest, pools: make([]poolRoom, 0, len(pools))}
+func roomLeft(o *offer, pools []pool, all []held) room {
+	r := room{largest: o.largest, pools: make([]poolRoom, 0, len(pools))}
 	for _, p := range pools {
 		r.pools = append(r.pools, poolRoom{number: p.number, free: p.published.Available, extent: p.published.Extent})
 	}
@@ -38,8 +38,8 @@ func roomLeft(o *Offer, pools []pool, all []held) room {
 
 // counted says whether what was published has a volume in it. An agent that does not say is taken to have counted those
 // that are there.
-func counted(o *Offer, pools []pool, h held) bool {
-	if o.Pools == nil {
+func counted(o *offer, pools []pool, h held) bool {
+	if o.pools == nil {
 		return h.made
 	}
 	for _, p := range pools {

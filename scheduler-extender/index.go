@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/volume"
 	"github.com/loam-storage/loam/published"
 )
@@ -39,7 +40,7 @@ type Index struct {
 type node struct {
 	id, name string
 	slot     int
-	offers   map[string]*Offer
+	offers   map[string]*offer
 	volumes  []*present
 	claims   map[string]struct{} // for which it was chosen and which have no PersistentVolume yet
 }
@@ -129,7 +130,7 @@ func (c *Change) publish() {
 		c.renamed = c.retire(n) || c.renamed
 		all := c.held(n)
 		for _, o := range n.offers {
-			r.set(o.Class, n.slot, roomLeft(o, c.poolsOf(o), all))
+			r.set(o.class, n.slot, roomLeft(o, c.poolsOf(o), all))
 		}
 	}
 	if c.renamed || len(now.names.slots) != len(c.nodes) {
@@ -172,15 +173,30 @@ func (i *Index) held(n *node) []held {
 	return all
 }
 
-func (i *Index) poolsOf(o *Offer) []pool {
-	if o.Pools == nil {
-		return []pool{{i.pool(i.classes[o.Class].Pool), published.Pool{Available: o.Capacity}}}
+// offer is what is kept of an Offer.
+type offer struct {
+	class             string
+	capacity, largest lvm.Bytes
+	pools             []pool // in the order of their names; nil: the agent is too old to say
+}
+
+// keep is without the names: a map for each of 15,000 objects would be a tenth of all memory.
+func (i *Index) keep(o Offer) *offer {
+	of := &offer{class: o.Class, capacity: o.Capacity, largest: o.Largest}
+	if o.Pools != nil {
+		of.pools = make([]pool, 0, len(o.Pools))
 	}
-	all := make([]pool, 0, len(o.Pools))
 	for _, name := range slices.Sorted(maps.Keys(o.Pools)) {
-		all = append(all, pool{i.pool(name), o.Pools[name]})
+		of.pools = append(of.pools, pool{i.pool(name), o.Pools[name]})
 	}
-	return all
+	return of
+}
+
+func (i *Index) poolsOf(o *offer) []pool {
+	if o.pools == nil {
+		return []pool{{i.pool(i.classes[o.class].Pool), published.Pool{Available: o.capacity}}}
+	}
+	return o.pools
 }
 
 // pool numbers pools as they come to be known. The lock is held for writing.
@@ -197,7 +213,7 @@ func (i *Index) pool(name string) poolNumber {
 func (c *Change) node(id string) *node {
 	n, known := c.nodes[id]
 	if !known {
-		n = &node{id: id, name: id, slot: c.slot(), offers: map[string]*Offer{}, claims: map[string]struct{}{}}
+		n = &node{id: id, name: id, slot: c.slot(), offers: map[string]*offer{}, claims: map[string]struct{}{}}
 		c.nodes[id], c.renamed = n, true
 	}
 	c.touch(n)

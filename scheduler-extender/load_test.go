@@ -136,7 +136,7 @@ func (c *connection) ask(path string, pod, names []byte) (time.Duration, error) 
 	return took, err
 }
 
-// realPod is a pod with three claims and what else kube-scheduler sends of one: 6 kB.
+// realPod is a pod with three claims and what else kube-scheduler sends of one: 4 kB.
 func realPod(t *testing.T, number int) []byte {
 	p := schedulersPod(fmt.Sprint("pod-", number), pendingName(number, 0), pendingName(number, 1), pendingName(number, 2))
 	p.ObjectMeta = stored(p.ObjectMeta)

@@ -74,6 +74,7 @@ wanted() {
 		sgdisk gdisk
 		sfdisk fdisk
 		chromium chromium
+		fio fio
 	END
 }
 

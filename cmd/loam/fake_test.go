@@ -55,7 +55,7 @@ func startAgent(t *testing.T) (f *fakeAgent, dir string) {
 		},
 		pools: []admin.Pool{{
 			Name: "fast", Type: "thin", VolumeGroup: "loam-fast", Ready: true, Size: 99 * lvm.GiB, Used: 1536 * lvm.MiB, Promised: 10 * lvm.GiB,
-			Available: 89 * lvm.GiB, Largest: 89 * lvm.GiB, DataPercent: 1.5, MetadataPercent: 0.4, Volumes: 1, Snapshots: 0, Devices: []string{"/dev/sda"},
+			Available: 89 * lvm.GiB, Largest: 89 * lvm.GiB, ThinPool: "pool", ExtendAt: 79 * lvm.GiB, DataPercent: 1.5, MetadataPercent: 0.4, Volumes: 1, Snapshots: 0, Devices: []string{"/dev/sda"},
 		}},
 		restoration: admin.Restoration{
 			Pool: "fast", VolumeGroup: "loam-fast", Backup: "/var/lib/loam/backup/loam-fast", Change: 42, Created: then,

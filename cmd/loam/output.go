@@ -36,7 +36,7 @@ Keys:
   volume  id name lv kind(volume|snapshot) pool volumeGroup size used fs(ext4|xfs|"")
           claim source created active mounts health
   pool    name type(thin|thick) volumeGroup ready size used promised available largest
-          dataPercent metadataPercent volumes snapshots devices problem
+          thinPool extendAt others dataPercent metadataPercent volumes snapshots devices problem
   disk    path size kind model serial state(taken|free|refused) pool volumeGroup reason
           links unnamed
 

@@ -143,6 +143,9 @@ func poolSheet(p admin.Pool) *sheet {
 	}
 	s.add("Used", used)
 	s.add("Promised", p.Promised.String()+", to "+count(p.Volumes, "volume")+" and "+count(p.Snapshots, "snapshot"))
+	if p.Others > 0 {
+		s.add("Others", fmt.Sprintf("%s, no volume of Loam's, which take room all the same (`lvs -o+lv_tags %s`)", count(p.Others, "logical volume"), p.VolumeGroup))
+	}
 	s.add("Available", p.Available.String())
 	s.add("Largest", p.Largest.String()+" for one new volume")
 	s.add("Disks", p.Devices...)

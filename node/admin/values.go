@@ -58,6 +58,10 @@ type Pool struct {
 	Available lvm.Bytes `json:"available"` // what new volumes may ask for together
 	Largest   lvm.Bytes `json:"largest"`   // the largest single volume that would be accepted now
 
+	ThinPool string    `json:"thinPool"` // logical volume of a thin pool; "" for thick
+	ExtendAt lvm.Bytes `json:"extendAt"` // how much of a thin pool may be in use before it is extended, or told to be nearly full
+	Others   int       `json:"others"`   // logical volumes in its group that are not the agent's, and take room; a bench's are among them
+
 	DataPercent     float64 `json:"dataPercent"`     // of a thin pool's data; of a thick pool's extents
 	MetadataPercent float64 `json:"metadataPercent"` // of a thin pool's metadata; 0 for thick
 

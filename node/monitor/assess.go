@@ -45,11 +45,11 @@ type Plan struct {
 	Close      bool            // the pool is near one of its thresholds, or past it: look again soon
 }
 
-// nearly is how full something is, in percent, when it is told that it cannot grow. step is by how much of the whole the figure
+// Nearly is how full something is, in percent, when it is told that it cannot grow. step is by how much of the whole the figure
 // in a message moves, and slack by how much something has to get better
 // before it is no longer told, both in percent: a message that changes all the time is not read.
 const (
-	nearly = 80
+	Nearly = 80
 	step   = 5
 	slack  = 2
 	soon   = 5 // how near to a threshold is close
@@ -179,14 +179,14 @@ func (a *assessment) extend(lv lvm.LogicalVolume) {
 // full tells of what is nearly full and cannot be extended.
 func (a *assessment) full(lv lvm.LogicalVolume) {
 	at, name := a.config.Thin.Extend.At, a.vg.Name+"/"+lv.Name
-	if level, told := a.level(DataNearlyFull, lv.Mapped, lv.Size, nearly); told && a.room <= 0 {
+	if level, told := a.level(DataNearlyFull, lv.Mapped, lv.Size, Nearly); told && a.room <= 0 {
 		a.plan.Tight = true
 		if lv.Health != lvm.OutOfData {
 			a.tellLevel(DataNearlyFull, level, "the data of thin pool %s is at least %d %% full, and volume group %s has no room to extend it%s. "+
 				"Add a disk, or delete volumes or snapshots", name, level, a.vg.Name, a.stopped(lv.Mapped, lv.Size))
 		}
 	}
-	if level, told := a.level(MetadataNearlyFull, lv.MetadataUsed, lv.MetadataSize, nearly); told && a.metadataRoom <= 0 {
+	if level, told := a.level(MetadataNearlyFull, lv.MetadataUsed, lv.MetadataSize, Nearly); told && a.metadataRoom <= 0 {
 		a.tellLevel(MetadataNearlyFull, level, "the metadata of thin pool %s is at least %d %% full, and volume group %s has no room to extend it%s. "+
 			"Add a disk, or delete snapshots", name, level, a.vg.Name, a.stopped(lv.MetadataUsed, lv.MetadataSize))
 	}

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -55,37 +57,74 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %s", filepath.Base(e.Args[0]), how, words)
 }
 
+// Command is a tool to run.
+type Command struct {
+	Name string
+	Args []string
+	// Stdout gets all of its standard output; nil: Run returns the end of it.
+	Stdout io.Writer
+	// Patience is for a tool that ends well, with a result, when it is interrupted: the end of the context interrupts it, and only
+	// when that has not ended it by then it is killed. It does not outlive this process. 0: it is killed at once.
+	Patience time.Duration
+}
+
 // Run runs a tool by its name to its end and returns the end of its standard output. The context kills it, with all that
 // it started: a killed mkfs is repeated, and a checker that only reads may be killed, but callers for whom it would do
 // harm pass a context that does not end. Errors: ErrAbsent, *Error, the context's, or why it could not be started.
 func Run(ctx context.Context, name string, args ...string) (string, error) {
-	path, err := find(name)
+	return Command{Name: name, Args: args}.Run(ctx)
+}
+
+// Run is as the function Run, with the command's options.
+func (c Command) Run(ctx context.Context) (string, error) {
+	path, err := find(c.Name)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
+	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Env = []string{"PATH=" + strings.Join(directories[:], ":"), "LC_ALL=C"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is for the agent alone
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = drain
+	if c.Patience > 0 {
+		// The kernel sends it when the thread ends that started the tool (prctl(2), PR_SET_PDEATHSIG).
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+		cmd.WaitDelay = c.Patience
+	}
 	var stdout, stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	if err := ended(ctx, c.Name, cmd.Args, cmd.Run()); err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Stdout, e.Stderr = stdout.String(), stderr.String()
+		}
+		return "", err
+	}
+	return stdout.String(), nil
+}
+
+// ended is how a tool did, as an error of this package.
+func ended(ctx context.Context, name string, args []string, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return stdout.String(), nil
+		return nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s was ended: %w", name, ctx.Err())
+		return fmt.Errorf("%s was ended: %w", name, ctx.Err())
 	case errors.As(err, &exit):
-		e := &Error{Args: cmd.Args, ExitCode: exit.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+		e := &Error{Args: args, ExitCode: exit.ExitCode()}
 		if w, ok := exit.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 			e.Signal = w.Signal()
 		}
-		return "", e
+		return e
 	}
-	return "", fmt.Errorf("running %s: %w", name, err)
+	return fmt.Errorf("running %s: %w", name, err)
 }
 
 func find(name string) (string, error) {

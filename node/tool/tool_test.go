@@ -46,6 +46,25 @@ func TestContextEndsWhatAToolStarted(t *testing.T) {
 	}
 }
 
+func TestPatienceLetsAnInterruptedToolEndWell(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	var out strings.Builder
+	_, err := Command{Name: "sh", Args: []string{"-c", "trap 'echo result; exit 1' INT; while :; do sleep 0.01; done"}, Stdout: &out, Patience: time.Minute}.Run(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || out.String() != "result\n" {
+		t.Errorf("Run = %v, and it printed %q; want the context's error, and what it says in the end", err, &out)
+	}
+}
+
+func TestPatienceEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Command{Name: "sh", Args: []string{"-c", "trap '' INT; while :; do sleep 0.01; done"}, Patience: 50 * time.Millisecond}.Run(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run = %v; want a tool that heeds no interrupt to be killed", err)
+	}
+}
+
 func TestAToolThatEndedInTimeHasNoError(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, err := Run(ctx, "echo", "done")

@@ -18,6 +18,8 @@ const (
 	// Wiping is a deleted volume whose bytes are being zeroed before its extents are given back. It is told by its
 	// LV's name, as renaming and tagging would be two commands.
 	Wiping Kind = "wiping"
+	// Bench is what `loam bench` made for itself and removes. It takes room and is no volume of anyone: Read does not know it.
+	Bench Kind = "bench"
 )
 
 // Prefix begins every tag of ours.
@@ -69,7 +71,7 @@ func (r Record) Tags() []string {
 	return tags
 }
 
-// KindTag is the tag that makes a logical volume one of ours.
+// KindTag is the tag of logical volumes of that kind.
 func KindTag(k Kind) string { return tagKind + string(k) }
 
 // PoolTag marks a volume group and its thin pool as made for the pool of that name.

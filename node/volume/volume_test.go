@@ -64,7 +64,7 @@ func TestRecordSurvivesItsTags(t *testing.T) {
 			t.Errorf("read back %+v, %v; want %+v", got, ok, want)
 		}
 	}
-	for _, tags := range [][]string{nil, {"kind=volume"}, {Prefix + "kind=other"}, {Prefix + "name=x"}} {
+	for _, tags := range [][]string{nil, {"kind=volume"}, {Prefix + "kind=other"}, {Prefix + "name=x"}, {KindTag(Bench)}} {
 		if r, ok := Read(lvm.LogicalVolume{Tags: tags}); ok {
 			t.Errorf("tags %q were taken for %+v; want: not ours", tags, r)
 		}

@@ -46,6 +46,7 @@ func (d *demo) steps() []step {
 		{"The file changes", d.change},
 		{"The snapshot becomes a volume of its own", d.restore},
 		{"Both checksums are what they should be", d.compare},
+		{"What the volume gives", d.measure},
 		{"All that is unmounted and deleted", d.remove},
 		{"The space is back", d.spaceIsBack},
 		{"The agent ends, and the photos are as they were", d.endAgent},
@@ -246,6 +247,17 @@ func (d *demo) compare(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("before the snapshot the checksum was %s; restored it is %s, and changed %s", d.fileSum, restored, changed)
 	}
 	return "the restored file is the one of before the change; the changed one is not", nil
+}
+
+func (d *demo) measure(ctx context.Context) (string, error) {
+	if err := d.shells(ctx, "loam bench run "+data+" --engine built-in --size 32Mi --runtime 200ms --warm-up 50ms --repetitions 1"); err != nil {
+		return "", err
+	}
+	left, err := filepath.Glob(data + "/loam-bench-*")
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("the measurement should leave nothing behind, and left %v", left)
+	}
+	return "as much moved as the kernel counted, and nothing was left behind", err
 }
 
 func (d *demo) remove(ctx context.Context) (string, error) {
