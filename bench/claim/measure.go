@@ -51,8 +51,8 @@ func (c *Client) started(ctx context.Context, w Wanted, job, node string) (*core
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for is, told, since := "", "", time.Now(); ; {
-		_, _ = c.releasable(patience, job) // early, as this program may be killed; what fails here is tried again when it ends
-		pod, stage, why := c.glance(patience, job)
+		_, _ = c.releasable(ctx, job) // early, as this program may be killed; what fails here is tried again when it ends
+		pod, stage, why := c.glance(ctx, job)
 		switch {
 		case patience.Err() != nil:
 		case stage == cannot:
