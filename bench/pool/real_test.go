@@ -165,7 +165,7 @@ func TestThickPoolHasNoThinLayers(t *testing.T) {
 	}
 	for _, s := range stages {
 		measured := s.Name == raw || s.Name == linear || s.Name == striped
-		if (len(s.Jobs) > 0) != measured || (s.Skipped == "") == !measured {
+		if (len(s.Jobs) > 0) != measured || !measured && !strings.Contains(s.Skipped, "has no thin pool") {
 			t.Errorf("%s has %d jobs: %q", s.Name, len(s.Jobs), s.Skipped)
 		}
 	}
