@@ -43,7 +43,7 @@ build: programs ## build bin/loam, and bin/guest and bin/demo
 test: test-tools programs ## all tests: here with the race detector, then in the guest on real LVM
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet -race ./...
-	go test -race -vet=off ./test/guest ./...
+	go test -race -vet=off ./test/guest $$(go list ./... | grep -v /test/browser)
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 

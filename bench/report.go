@@ -47,7 +47,7 @@ type Stage struct {
 	// Baseline is the name of the stage that this one's cost is a ratio of; "" for the first.
 	Baseline string      `json:"baseline,omitempty"`
 	Jobs     []JobResult `json:"jobs"`
-	// Skipped says why jobs of the profile are not among them, for people.
+	// Skipped says why jobs of the profile are not among them, for people; without any job, why there is none.
 	Skipped string `json:"skipped,omitempty"`
 }
 

@@ -75,6 +75,22 @@ func (c *Client) Find(ctx context.Context) error {
 	return nil
 }
 
+// Image is the one that the agents of the namespace run.
+func (c *Client) Image(ctx context.Context) (string, error) {
+	sets, err := c.Kubernetes.AppsV1().DaemonSets(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labelsAgent})
+	if err != nil {
+		return "", err
+	}
+	for _, s := range sets.Items {
+		for _, container := range s.Spec.Template.Spec.Containers {
+			if container.Name == componentAgent {
+				return container.Image, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("namespace %s: %w", c.Namespace, ErrNotInstalled)
+}
+
 // NodeNames are those of all nodes, to choose from.
 func (c *Client) NodeNames(ctx context.Context) []string {
 	o := c.Read(ctx, Nodes)

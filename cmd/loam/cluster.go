@@ -35,6 +35,15 @@ type clusterOptions struct {
 	patience   time.Duration
 }
 
+// flags say which cluster, and where in it.
+func (o *clusterOptions) flags(cmd *cobra.Command, namespace string) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach Kubernetes (default: $KUBECONFIG, or ~/.kube/config)")
+	f.StringVar(&o.context, "context", "", "`NAME` of the kubeconfig's context (default: the current one)")
+	f.StringVarP(&o.claims, "namespace", "n", "", namespace)
+	f.StringVar(&o.namespace, "loam-namespace", "", "`NAMESPACE` of Loam (default: where the agents are)")
+}
+
 // reached is a cluster, and what names and times mean for whoever asks.
 type reached struct {
 	*cluster.Client
@@ -46,18 +55,16 @@ type reached struct {
 func (a *app) pluginRoot() *cobra.Command {
 	root := group(plugin, "What an operator asks of Loam in a whole cluster", `Shows Loam in a whole cluster: what is wrong and what to type next, disks, pools, volumes, and why a
 claim waits. It reads Kubernetes with your kubeconfig, and asks each agent by a command in its
-pod, for which it needs the permission to create pods/exec in Loam's namespace. It changes nothing.`)
+pod, for which it needs the permission to create pods/exec in Loam's namespace. Only bench changes
+anything: it makes pods and claims, and removes them.`)
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl loam"}
 	root.Example = `  kubectl loam status                       what is wrong, and what to type next
   kubectl loam disks                        every disk, and why it is not taken
   kubectl loam explain pvc shop/data        why it waits, and where it would fit
   kubectl loam volumes --pvc shop/data      where it is, and who uses it`
 	o := &clusterOptions{}
+	o.flags(root, "`NAMESPACE` of claims that are named without one, and of what bench makes (default: the context's)")
 	f := root.PersistentFlags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach Kubernetes (default: $KUBECONFIG, or ~/.kube/config)")
-	f.StringVar(&o.context, "context", "", "`NAME` of the kubeconfig's context (default: the current one)")
-	f.StringVarP(&o.claims, "namespace", "n", "", "`NAMESPACE` of claims that are named without one (default: the context's)")
-	f.StringVar(&o.namespace, "loam-namespace", "", "`NAMESPACE` of Loam (default: where the agents are)")
 	f.DurationVar(&a.timeout, "timeout", 2*time.Minute, "longest wait for everything")
 	f.DurationVar(&o.patience, "agent-timeout", 10*time.Second, "longest wait for one agent")
 	a.output = choice{value: outputTable, allowed: []string{outputTable, outputJSON}}
@@ -65,7 +72,7 @@ pod, for which it needs the permission to create pods/exec in Loam's namespace. 
 	must(root.RegisterFlagCompletionFunc("output", a.output.complete))
 	root.AddCommand(
 		a.clusterStatus(o), a.clusterDisks(o), a.clusterPools(o), a.clusterVolumes(o), a.clusterEvents(o), a.clusterExplain(o), a.clusterCollect(o),
-		a.clusterVersion(o), exitTopic(),
+		a.clusterVersion(o), a.clusterBench(o), exitTopic(),
 	)
 	return root
 }
@@ -78,8 +85,8 @@ func exitTopic() *cobra.Command {
   0   all that was asked for is shown
   1   Kubernetes refused or failed, or Loam is not installed
   2   wrong usage; nothing was asked
-  3   there is no claim or node of that name
-  4   something could not be read, or an agent did not answer; the rest is shown`,
+  3   there is no claim, node or StorageClass of that name
+  4   something could not be read or measured, or an agent did not answer; the rest is shown`,
 	}
 }
 

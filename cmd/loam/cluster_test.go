@@ -107,6 +107,7 @@ func fakeCluster() *cluster.Client {
 	objects := []runtime.Object{
 		&appsv1.DaemonSet{
 			ObjectMeta: metav1.ObjectMeta{Name: "loam-agent", Namespace: "loam-system", Labels: labels("agent")},
+			Spec:       appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "agent", Image: "loam:1"}}}}},
 			Status:     appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberReady: 2},
 		},
 		&appsv1.Deployment{
@@ -130,8 +131,8 @@ func fakeCluster() *cluster.Client {
 			Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 		})
 	}
-	mode := storagev1.VolumeBindingWaitForFirstConsumer
-	objects = append(objects, &storagev1.StorageClass{
+	yes, mode := true, storagev1.VolumeBindingWaitForFirstConsumer
+	objects = append(objects, &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: "loam.storage"}, Spec: storagev1.CSIDriverSpec{StorageCapacity: &yes}}, &storagev1.StorageClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "loam"}, Provisioner: "loam.storage", Parameters: map[string]string{"pool": "fast"}, VolumeBindingMode: &mode,
 	})
 	objects = append(objects, fakeEvents()...)

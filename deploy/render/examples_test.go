@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/loam-storage/loam/node/config"
@@ -64,6 +65,25 @@ func TestExampleSnapshotIsOfTheExampleSet(t *testing.T) {
 	for _, want := range []string{"persistentVolumeClaimName: " + claim + "\n", "driver: loam.storage\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it lacks %q", want)
+		}
+	}
+}
+
+func TestExampleBenchJobIsOfTheChartsImageAndAnExampleClass(t *testing.T) {
+	job := only[*batchv1.Job](t, decode(t, example(t, "bench-job.yaml")), "loam-bench")
+	pod := job.Spec.Template.Spec
+	for _, v := range pod.Volumes {
+		if v.Ephemeral != nil {
+			only[*storagev1.StorageClass](t, decode(t, example(t, "storageclasses.yaml")), *v.Ephemeral.VolumeClaimTemplate.Spec.StorageClassName)
+		}
+	}
+	manifest, err := os.ReadFile(filepath.Join("..", "manifests", "loam.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+		if !strings.Contains(string(manifest), `image: "`+c.Image+`"`) {
+			t.Errorf("container %s is of image %s, which the chart does not use", c.Name, c.Image)
 		}
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // chromium is a headless browser that is asked by the DevTools protocol (chromedevtools.github.io/devtools-protocol) on two pipes.
@@ -51,9 +53,10 @@ func start(t *testing.T) *chromium {
 		t.Fatal(err)
 	}
 	// As root it has no sandbox. What it shows is our own page, and it has no network to reach.
-	cmd := exec.CommandContext(t.Context(), program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
 		"--disable-background-networking", "--disable-component-update", "--no-first-run", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
 	cmd.ExtraFiles = []*os.File{childIn, childOut} // 3 and 4
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +65,13 @@ func start(t *testing.T) *chromium {
 	c := &chromium{t: t, in: in, out: bufio.NewReader(out)}
 	t.Cleanup(func() {
 		in.Close() // it ends then
+		patience := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
+		patience.Stop()
+		// Its other processes write to its folder, which is removed next, until the last one is gone.
+		for deadline := time.Now().Add(10 * time.Second); syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) == nil && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		out.Close()
 	})
 	c.attach()

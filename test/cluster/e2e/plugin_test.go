@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // plugin is kubectl with bin/loam as its plugin, as docs/kubectl-loam.md installs it.
@@ -40,7 +39,7 @@ func (b bed) plugin() plugin {
 // loam runs `kubectl loam`; its exit code is kubectl's.
 func (p plugin) loam(args ...string) (stdout, stderr string, code int) {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"loam"}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+p.path)
