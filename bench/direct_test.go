@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,21 +111,23 @@ func TestDirectReachesEachChunkOnce(t *testing.T) {
 	for _, c := range []struct{ size, apart, want lvm.Bytes }{
 		{4 * lvm.MiB, 64 * lvm.KiB, 64 * 4 * lvm.KiB}, {4 * lvm.MiB, lvm.KiB, 4 * lvm.MiB}, {lvm.MiB, lvm.GiB, 4 * lvm.KiB}, {100 * lvm.KiB, 64 * lvm.KiB, 4 * lvm.KiB},
 	} {
-		path := written(t, c.size)
-		s := Spec{Job: Job{Name: "first", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 32}, Path: path, Size: c.size, Apart: c.apart, Once: true}
-		m, err := Direct{}.Run(t.Context(), s)
-		if err != nil || m.Write.Bytes != c.want {
-			t.Errorf("blocks %v apart in %v: %v written, %v; want %v", c.apart, c.size, m.Write.Bytes, err, c.want)
-		}
-		all, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for at := lvm.Bytes(0); c.apart > s.Job.BlockSize && at+c.apart <= c.size; at += c.apart {
-			if !slices.ContainsFunc(all[at:at+s.Job.BlockSize], func(b byte) bool { return b != 0 }) {
-				t.Fatalf("blocks %v apart: none at %v", c.apart, at)
+		t.Run(fmt.Sprintf("%v apart in %v", c.apart, c.size), func(t *testing.T) {
+			path := written(t, c.size)
+			s := Spec{Job: Job{Name: "first", Pattern: RandWrite, BlockSize: 4 * lvm.KiB, Depth: 32}, Path: path, Size: c.size, Apart: c.apart, Once: true}
+			m, err := Direct{}.Run(t.Context(), s)
+			if err != nil || m.Write.Bytes != c.want {
+				t.Errorf("%v written, %v; want %v", m.Write.Bytes, err, c.want)
 			}
-		}
+			all, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := lvm.Bytes(0); c.apart > s.Job.BlockSize && at+c.apart <= c.size; at += c.apart {
+				if !slices.ContainsFunc(all[at:at+s.Job.BlockSize], func(b byte) bool { return b != 0 }) {
+					t.Fatalf("nothing at %v", at)
+				}
+			}
+		})
 	}
 	if _, err := (Fio{}).Run(t.Context(), Spec{Job: Job{Pattern: RandWrite, BlockSize: 1, Depth: 1}, Size: 2, Apart: 2, Once: true}); err == nil {
 		t.Error("fio was taken, which has no such order")

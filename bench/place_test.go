@@ -83,18 +83,20 @@ func TestBothEnginesBeginWhereTheyAreTold(t *testing.T) {
 	}
 	for _, e := range engines {
 		for _, j := range []Job{{Name: "direct", Pattern: RandWrite, BlockSize: 64 * lvm.KiB, Depth: 4}, {Name: "log", Pattern: Write, BlockSize: 2300, Depth: 1, Sync: true}} {
-			path := written(t, 3*part)
-			if _, err := e.Run(t.Context(), Spec{Job: j, Path: path, Offset: part, Size: part, Once: true}); err != nil {
-				t.Fatal(err)
-			}
-			all, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			blank := func(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
-			if len(all) != int(3*part) || !blank(all[:part]) || !blank(all[2*part:]) || blank(all[part:part+4096]) {
-				t.Errorf("%s wrote elsewhere than in the second of three MiB, by job %s", e.Name(), j.Name)
-			}
+			t.Run(e.Name()+" "+j.Name, func(t *testing.T) {
+				path := written(t, 3*part)
+				if _, err := e.Run(t.Context(), Spec{Job: j, Path: path, Offset: part, Size: part, Once: true}); err != nil {
+					t.Fatal(err)
+				}
+				all, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				blank := func(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
+				if len(all) != int(3*part) || !blank(all[:part]) || !blank(all[2*part:]) || blank(all[part:part+4096]) {
+					t.Error("it wrote elsewhere than in the second of three MiB")
+				}
+			})
 		}
 	}
 	if args := fio.arguments(Spec{Offset: part, Size: part, Job: Job{BlockSize: 1000}}, "log"); !slices.Contains(args, "--offset=1048576") || !slices.Contains(args, "--size=1048000") {

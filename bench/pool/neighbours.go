@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -47,6 +48,9 @@ func Neighbours(ctx context.Context, p Plan, numbers []int) ([]bench.Stage, erro
 			}
 			noisy = append(noisy, place)
 		}
+		// The built-in engine keeps its processor while it waits for the disk: with fewer than there are writers the victim would wait for them,
+		// and not for the disk.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + 1 + most))
 		return s.measure(ctx, beside(victim, noisy, numbers))
 	})
 }

@@ -165,7 +165,7 @@ func TestThickPoolHasNoThinLayers(t *testing.T) {
 	}
 	for _, s := range stages {
 		measured := s.Name == raw || s.Name == linear || s.Name == striped
-		if (len(s.Jobs) > 0) != measured || (s.Skipped == "") == !measured {
+		if (len(s.Jobs) > 0) != measured || !measured && !strings.Contains(s.Skipped, "has no thin pool") {
 			t.Errorf("%s has %d jobs: %q", s.Name, len(s.Jobs), s.Skipped)
 		}
 	}
@@ -194,9 +194,17 @@ func TestVictimIsMeasuredBesideNeighbours(t *testing.T) {
 	h.asBefore(t)
 }
 
+// some is the first of all, unless `make faults` has the time for all.
+func some[T any](all ...T) []T {
+	if os.Getenv("LOAM_FAULTS") == "" {
+		return all[:1]
+	}
+	return all
+}
+
 func TestInterruptedMeasurementLeavesNothing(t *testing.T) {
 	h := newHouse(t, "thin")
-	for _, at := range []bench.Progress{{Place: allocated, Job: "prepare"}, {Place: onXFS, Job: "prepare"}, {Place: copied, Job: "rand-write"}} {
+	for _, at := range some(bench.Progress{Place: copied, Job: "rand-write"}, bench.Progress{Place: allocated, Job: "prepare"}, bench.Progress{Place: onXFS, Job: "prepare"}) {
 		ctx, cancel := context.WithCancel(t.Context())
 		stages, err := Layers(ctx, h.plan(shortly(), func(p bench.Progress) {
 			if p.Place == at.Place && p.Job == at.Job {
@@ -254,9 +262,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestWhatAKilledMeasurementLeftIsRemovedByTheNext(t *testing.T) {
+func TestKilledMeasurementLeavesWhatTheNextOneRemoves(t *testing.T) {
 	h := newHouse(t, "thin")
-	for _, at := range []string{"prepare " + onXFS, "rand-write " + raw, "rand-write " + copied} {
+	for _, at := range some("rand-write "+raw, "prepare "+onXFS, "rand-write "+copied) {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), childEnv+"="+h.Dir+" "+strings.Join(h.disks, ","))
 		out, err := cmd.StdoutPipe()

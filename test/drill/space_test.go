@@ -93,11 +93,14 @@ func poolNearlyFull(d *drill) {
 
 func poolFull(d *drill) {
 	k, big := d.overfull()
+	d.volume("flood", "", 600*lvm.MiB)
+	flooded := int64(0)
 	fill := func() {
 		err := d.fillTo(big, 101)
 		if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EROFS) {
 			d.t.Fatalf("writing to a full pool ended with %v", err)
 		}
+		flooded = d.flood("/dev/mapper/loam--p-flood", flooded)
 	}
 	fill()
 	d.madeRoom(func() {
@@ -110,6 +113,25 @@ func poolFull(d *drill) {
 	d.keep(big)
 	d.agent.Unmount(d.t, k.volume)
 	d.agent.Unmount(d.t, big)
+}
+
+// flood writes into a device until the alert is raised: what the agent trims in the last moment makes room once more. It returns where
+// it has come to.
+func (d *drill) flood(device string, from int64) int64 {
+	d.t.Helper()
+	f, err := os.OpenFile(device, os.O_WRONLY|unix.O_SYNC, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, lvm.MiB)
+	d.await("the pool is full", func() bool {
+		if _, err := f.WriteAt(block, from); err == nil {
+			from += int64(lvm.MiB)
+		}
+		return d.rule().State == "firing"
+	})
+	return from
 }
 
 func poolFillsInADay(d *drill) {
