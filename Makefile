@@ -57,7 +57,7 @@ e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most 
 
 .PHONY: faults
 faults: test-tools programs ## every fault, each command of LVM killed at each of its steps, and a drill of each alert's page: takes most of half an hour; the table says what survived
-	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted|TestRandom|TestOverwritten|TestDamaged|TestDrill)' $(filter ./lvm ./test/faults ./test/drill ./bench/pool,$(REAL)) | awk -f test/faults/table.awk
+	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted|TestRandom|TestOverwritten|TestDamaged|TestDrill|TestThickPool)' $(filter ./lvm ./test/faults ./test/drill ./bench/pool,$(REAL)) | awk -f test/faults/table.awk
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost

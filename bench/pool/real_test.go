@@ -157,7 +157,19 @@ func TestEveryLayerOfAThinPoolIsMeasured(t *testing.T) {
 	h.asBefore(t)
 }
 
+// long skips what takes long unless `make faults` has the time.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv(longEnv) == "" {
+		t.Skip("takes long: make faults, or " + longEnv + "=1")
+	}
+}
+
+// longEnv is set by `make faults`.
+const longEnv = "LOAM_FAULTS"
+
 func TestThickPoolHasNoThinLayers(t *testing.T) {
+	long(t)
 	h := newHouse(t, "thick")
 	stages, err := Layers(t.Context(), h.plan(shortly(), nil))
 	if err != nil {
@@ -196,7 +208,7 @@ func TestVictimIsMeasuredBesideNeighbours(t *testing.T) {
 
 // some is the first of all, unless `make faults` has the time for all.
 func some[T any](all ...T) []T {
-	if os.Getenv("LOAM_FAULTS") == "" {
+	if os.Getenv(longEnv) == "" {
 		return all[:1]
 	}
 	return all
@@ -263,8 +275,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestKilledMeasurementLeavesWhatTheNextOneRemoves(t *testing.T) {
+	long(t)
 	h := newHouse(t, "thin")
-	for _, at := range some("rand-write "+raw, "prepare "+onXFS, "rand-write "+copied) {
+	for _, at := range []string{"rand-write " + raw, "prepare " + onXFS, "rand-write " + copied} {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), childEnv+"="+h.Dir+" "+strings.Join(h.disks, ","))
 		out, err := cmd.StdoutPipe()
