@@ -150,7 +150,7 @@ func TestBenchSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"no such StorageClass: fsat; there are ": {"--storage-class", "fsat"},
-		"no such node: k9":                           {"--storage-class", "loam", "--node", "k9"},
+		"no such node: k9":                       {"--storage-class", "loam", "--node", "k9"},
 	} {
 		if stderr, code := bench(args...); code != 3 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: exit %d, %s; want 3, and %q", args, code, stderr, want)
