@@ -49,7 +49,7 @@ const (
 const patience = 100 * time.Millisecond
 
 func newRing(depth int) (*ring, error) {
-	r := &ring{events: make([]ioEvent, depth)}
+	r := &ring{events: make([]ioEvent, 1)}
 	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(depth), uintptr(unsafe.Pointer(&r.context)), 0); errno != 0 {
 		return nil, fmt.Errorf("io_setup for %d requests (/proc/sys/fs/aio-max-nr bounds them): %w", depth, errno)
 	}
@@ -76,7 +76,8 @@ func (r *ring) submit() error {
 	return nil
 }
 
-// wait gives at least one completion, or none when ctx has ended.
+// wait gives one completion, as fio takes them, or none when ctx has ended. Whoever takes all that there are submits as many at once, and lets
+// the disk run dry meanwhile: at depth 32 that was 0.6 to 0.8 of fio.
 func (r *ring) wait(ctx context.Context) ([]ioEvent, error) {
 	for {
 		timeout := unix.NsecToTimespec(int64(patience))
