@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/loam-storage/loam/metric"
 )
@@ -60,7 +59,7 @@ func newMetrics(index *Index, version string) *metrics {
 
 // handler answers scrapes.
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, Registry: m.registry})
+	return metric.Handler(m.registry)
 }
 
 // answered counts one request.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc/codes"
 
 	"github.com/loam-storage/loam/metric"
@@ -98,7 +97,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 
 // Handler answers scrapes, in OpenMetrics' format for those who accept it.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, Registry: m.registry})
+	return metric.Handler(m.registry)
 }
 
 // Call counts a sidecar's call that ended.

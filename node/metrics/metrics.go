@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc/codes"
 
 	"github.com/loam-storage/loam/lvm"
@@ -46,7 +45,7 @@ func New(s Source, version string) *Metrics {
 
 // Handler answers scrapes, in OpenMetrics' format for those who accept it.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, Registry: m.registry})
+	return metric.Handler(m.registry)
 }
 
 const succeeded, failed = "succeeded", "failed"
