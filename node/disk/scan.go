@@ -81,8 +81,18 @@ func (s *Scanner) Scan(ctx context.Context) ([]Inspected, error) {
 func (s *Scanner) Wait() { s.running.Wait() }
 
 // Recheck looks at a disk afresh just before it is claimed. Errors: ErrRefused when it is not the disk that it was, neither
-// blank nor Unfinished, or held; ErrSilent; signature.ErrUnreadable; and failed look-ups.
+// blank nor Unfinished, or held; ErrSilent; signature.ErrUnreadable; and failed look-ups. After one, the next Scan reads it anew.
 func (s *Scanner) Recheck(ctx context.Context, d Disk) error {
+	err := s.recheck(ctx, d)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.known, d.Path)
+	}
+	return err
+}
+
+func (s *Scanner) recheck(ctx context.Context, d Disk) error {
 	disks, err := Discover(ctx, s.Source)
 	if err != nil {
 		return err

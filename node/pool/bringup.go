@@ -66,7 +66,7 @@ func (p *Pools) LookAgain(ctx context.Context) {
 		}
 		return
 	}
-	if disk.Same(seen, p.seen) && !p.troubled() && maps.Equal(p.lookedWith, p.nodeLabels()) {
+	if disk.Same(seen, p.seen) && !p.doubted && !p.troubled() && maps.Equal(p.lookedWith, p.nodeLabels()) {
 		return
 	}
 	p.look(ctx)
@@ -106,6 +106,7 @@ func (p *Pools) troubled() bool {
 
 func (p *Pools) look(ctx context.Context) {
 	problems := map[string]error{}
+	p.doubted = false
 	survey, err := p.survey(ctx)
 	if err != nil {
 		for _, c := range p.All() {
@@ -230,12 +231,14 @@ func (p *Pools) mendAndClaim(ctx context.Context, s disk.Survey, c config.Pool, 
 // claim takes the free disks of a pool, each looked at once more just before.
 func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) (bool, error) {
 	var claimable, unfinished []string
+	var doubts []error
 	for i, v := range disk.Assess(s) {
 		if v.State != disk.Free || v.Pool != c.Name {
 			continue
 		}
 		if err := p.scanner.Recheck(ctx, s.Disks[i].Disk); err != nil {
 			p.log.WarnContext(ctx, "disk not claimed", "pool", c.Name, "error", err)
+			p.doubted, doubts = true, append(doubts, err)
 			continue
 		}
 		claimable = append(claimable, s.Disks[i].Path)
@@ -244,6 +247,9 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 		}
 	}
 	step := planGroup(c, g.VG, g.Exists, claimable)
+	if step.create == nil && len(step.extend) == 0 && !g.Exists {
+		return false, errors.Join(doubts...)
+	}
 	if step.create == nil && len(step.extend) == 0 {
 		return false, nil
 	}

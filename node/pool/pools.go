@@ -42,6 +42,7 @@ type Pools struct {
 	seen       []disk.Inspected
 	members    []string          // disks of our groups
 	lookedWith map[string]string // the node's labels
+	doubted    bool              // a free disk was not claimed, as it did not look so just before
 
 	wipe    chan struct{} // a thick volume waits to be wiped
 	changed chan struct{} // see Changed

@@ -1,0 +1,139 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
+	"github.com/loam-storage/loam/node/config"
+	"github.com/loam-storage/loam/node/disk"
+	"github.com/loam-storage/loam/node/signature"
+)
+
+// machine is a made-up machine with blank disks of 1 GiB, whose LVM writes to the disks that it takes.
+type machine struct {
+	*lvmtest.Fake
+	t     *testing.T
+	root  string
+	disks []string
+}
+
+func newMachine(t *testing.T, names ...string) *machine {
+	t.Helper()
+	m := &machine{Fake: lvmtest.NewFake(nil), t: t, root: t.TempDir(), disks: names}
+	m.put("proc/self/mountinfo", "21 1 0:5 / /dev rw - devtmpfs none rw")
+	m.put("proc/swaps", "Filename Type Size Used Priority")
+	for i, name := range names {
+		at := "sys/devices/" + name
+		class := filepath.Join(m.root, "sys/class/block")
+		if err := errors.Join(os.MkdirAll(class, 0o755), os.MkdirAll(filepath.Join(m.root, at, "holders"), 0o755), os.Symlink("../../devices/"+name, filepath.Join(class, name))); err != nil {
+			t.Fatal(err)
+		}
+		for file, text := range map[string]string{
+			"dev": fmt.Sprintf("8:%d", i), "size": "2097152", "ro": "0", "hidden": "0", "removable": "0", "queue/rotational": "0",
+		} {
+			m.put(at+"/"+file, text)
+		}
+		m.AddDisk("/dev/"+name, lvm.GiB)
+	}
+	m.written(0)
+	return m
+}
+
+// put writes a file of the kernel's.
+func (m *machine) put(path, text string) {
+	m.t.Helper()
+	path = filepath.Join(m.root, path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text+"\n"), 0o644)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// written says how often each disk was written to.
+func (m *machine) written(times int) {
+	for _, name := range m.disks {
+		m.put("sys/devices/"+name+"/stat", fmt.Sprintf("1 2 3 4 %[1]d 6 %[1]d 8 9 10 11", times))
+	}
+}
+
+func (m *machine) source() disk.Source {
+	return disk.Source{Sys: filepath.Join(m.root, "sys"), Proc: filepath.Join(m.root, "proc")}
+}
+
+func (m *machine) CreateGroup(c lvm.CreateGroup) error {
+	m.written(1)
+	return m.Fake.CreateGroup(c)
+}
+
+func (m *machine) ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...string) error {
+	m.written(2)
+	return m.Fake.ExtendGroup(vg, metadataSize, devices...)
+}
+
+// TestDiskThatDidNotAnswerOnceIsClaimedLater has disks that are slow in the moment in which they are to be claimed, as on a machine
+// that has much to do at its start.
+func TestDiskThatDidNotAnswerOnceIsClaimedLater(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		slow    []string
+		problem string // before
+		disks   int    // before
+	}{
+		{"one of two", []string{"sdb"}, "", 1},
+		{"both", []string{"sda", "sdb"}, disk.ErrSilent.Error(), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t, "sda", "sdb")
+			p := New(m, slog.New(slog.DiscardHandler))
+			var mu sync.Mutex
+			looks := map[string]int{}
+			p.scanner.Source, p.scanner.Unfinished = m.source(), nil
+			p.scanner.Read = func(_ context.Context, path string) (signature.Signature, error) {
+				if slices.Contains(p.members, path) {
+					return signature.Signature{Type: "LVM2_member"}, nil
+				}
+				return signature.Signature{Blank: true}, nil
+			}
+			p.scanner.Hold = func(d disk.Disk) error {
+				mu.Lock()
+				defer mu.Unlock()
+				name := filepath.Base(d.Path)
+				looks[name]++
+				if looks[name] == 2 && slices.Contains(c.slow, name) {
+					return disk.ErrSilent
+				}
+				return nil
+			}
+			conf, err := config.Parse("test", []byte("pools:\n- {name: bulk, type: thick, devices: {paths: [/dev/sda, /dev/sdb]}}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := func(problem string, disks int) {
+				t.Helper()
+				if is := p.Problem("bulk"); (is == "") != (problem == "") || !strings.Contains(is, problem) {
+					t.Errorf("the problem is %q, want %q", is, problem)
+				}
+				report, err := m.Report(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if vg, _ := report.VolumeGroup(conf.Pools[0].VolumeGroup); len(vg.PVs) != disks {
+					t.Errorf("the group has %d disks, want %d", len(vg.PVs), disks)
+				}
+			}
+			p.BringUp(t.Context(), conf)
+			check(c.problem, c.disks)
+			p.LookAgain(t.Context())
+			check("", 2)
+		})
+	}
+}
