@@ -68,7 +68,7 @@ func dashboard() ([]byte, error) {
 	err := to.Encode(object{
 		"uid": "loam", "title": "Loam", "description": "Nodes, pools and volumes of Loam (docs/dashboard.md).", "tags": []string{"loam", "storage"},
 		"schemaVersion": 39, "version": 1, "editable": true, "graphTooltip": 1, "timezone": "", "refresh": "30s",
-		"time": object{"from": "now-6h", "to": "now"}, "templating": object{"list": variables()}, "panels": all,
+		"time": object{"from": "now-6h", "to": "now"}, "templating": object{"list": variables()}, "annotations": object{"list": []any{}}, "panels": all,
 	})
 	return text.Bytes(), err
 }
@@ -81,7 +81,7 @@ func variables() []object {
 		}
 	}
 	return []object{
-		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": object{}},
+		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
 		values("instance", "Node", "label_values(loam_pools_observed_timestamp_seconds, instance)"),
 		values("pool", "Pool", `label_values(loam_pool_info{instance=~"$instance"}, pool)`),
 		values("namespace", "Namespace", `label_values(loam_volume_size_bytes{instance=~"$instance",pool=~"$pool"}, namespace)`),

@@ -8,6 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -138,4 +144,50 @@ func TestDashboardIsInTheChartWhenAskedFor(t *testing.T) {
 	if c.Labels["grafana_dashboard"] != "1" || strings.TrimSpace(c.Data["loam.json"]) != strings.TrimSpace(string(want)) {
 		t.Errorf("labels %v, %d bytes, want %d", c.Labels, len(c.Data["loam.json"]), len(want))
 	}
+}
+
+// TestDashboardIsOneOfGrafana reads it strictly with the types that Grafana publishes: a key or a kind that Grafana does not know is an error.
+func TestDashboardIsOneOfGrafana(t *testing.T) {
+	known := cog.NewRuntime()
+	known.RegisterPanelcfgVariant(stat.VariantConfig())
+	known.RegisterPanelcfgVariant(table.VariantConfig())
+	known.RegisterPanelcfgVariant(timeseries.VariantConfig())
+	known.RegisterDataqueryVariant(prometheus.VariantConfig())
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board grafana.Dashboard
+	if said := mistakes(&board, text); said != "" {
+		t.Fatal(said)
+	}
+	for _, known := range []string{`"legendFormat"`, `"fillOpacity"`, `"gridPos"`, `"refresh"`} {
+		if mistakes(new(grafana.Dashboard), bytes.Replace(text, []byte(known), []byte(`"unheardOf"`), 1)) == "" {
+			t.Errorf("with a key that nobody knows instead of %s it is read all the same", known)
+		}
+	}
+	if err := board.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, p := range board.Panels {
+		if p.Panel == nil {
+			continue // a row
+		}
+		if _, ok := p.Panel.FieldConfig.Defaults.Custom.(*timeseries.FieldConfig); p.Panel.Type == "timeseries" && !ok {
+			t.Errorf("%q has %T for its lines", *p.Panel.Title, p.Panel.FieldConfig.Defaults.Custom)
+		}
+		for _, q := range p.Panel.Targets {
+			if _, ok := q.(prometheus.Dataquery); !ok {
+				t.Errorf("%q asks with %T, which is none of Prometheus'", *p.Panel.Title, q)
+			}
+		}
+	}
+}
+
+// mistakes are what is wrong with a dashboard; "" for nothing, of which its types make an error that says nothing.
+func mistakes(b *grafana.Dashboard, text []byte) string {
+	if err := b.UnmarshalJSONStrict(text); err != nil {
+		return err.Error()
+	}
+	return ""
 }
