@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -109,9 +110,7 @@ func diskSilent(d *drill) {
 	s := d.insert(0, 320*lvm.MiB)
 	d.start(thick)
 	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
-	d.dmsetup("suspend", "--nolockfs", "--noflush", s.name)
-	resume := sync.OnceFunc(func() { d.dmsetup("resume", s.name) })
-	d.t.Cleanup(resume)
+	resume := d.suspend(s.name, "--noflush")
 	d.raised()
 	if printed := d.follow("Look"); !strings.Contains(printed, "do not answer") {
 		d.t.Errorf("it is not said what is wrong: %s", printed)
@@ -120,6 +119,15 @@ func diskSilent(d *drill) {
 	d.cleared()
 	k.holds(d)
 	d.agent.Unmount(d.t, k.volume)
+}
+
+// suspend suspends a device until resume is called, or the drill ends.
+func (d *drill) suspend(name string, options ...string) (resume func()) {
+	d.t.Helper()
+	d.dmsetup(append([]string{"suspend", "--nolockfs", name}, options...)...)
+	resume = sync.OnceFunc(func() { d.dmsetup("resume", name) })
+	d.t.Cleanup(resume)
+	return resume
 }
 
 func devicesSuspended(d *drill) {
@@ -135,8 +143,7 @@ func devicesSuspended(d *drill) {
 	end := sync.OnceFunc(func() { _ = unix.Kill(-holder.Process.Pid, unix.SIGKILL); _ = holder.Wait() })
 	d.t.Cleanup(end)
 	time.Sleep(time.Second) // until flock has it; it says nothing
-	d.dmsetup("suspend", "--nolockfs", "loam--p-data")
-	d.t.Cleanup(func() { d.dmsetup("resume", "loam--p-data") })
+	d.suspend("loam--p-data")
 	d.raised()
 	printed := d.follow("Look")
 	d.words["PROCESS"] = d.first(printed, "/run/lock/lvm/V_loam-p")
@@ -147,7 +154,7 @@ func devicesSuspended(d *drill) {
 	end() // its children
 	d.cleared()
 	k.holds(d)
-	d.dmsetup("suspend", "--nolockfs", "loam--p-data")
+	d.suspend("loam--p-data")
 	d.follow("None is at work")
 	d.cleared()
 	k.holds(d)
@@ -245,6 +252,36 @@ func lvmSlow(d *drill) {
 	d.ask("Look")
 	d.follow("Look")
 	d.agent.Delete(d.t, made) // quickly
+	d.cleared()
+	k.holds(d)
+	d.agent.Unmount(d.t, k.volume)
+}
+
+// agentBlind leaves no room for the files that LVM locks, so that neither the agent nor LVM reads what the pool is.
+func agentBlind(d *drill) {
+	const locks = "/run/lock/lvm"
+	d.insert(0, 320*lvm.MiB)
+	d.start(thick)
+	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
+	if err := unix.Mount("tmpfs", locks, "tmpfs", 0, "nr_inodes=16"); err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { _ = unix.Unmount(locks, unix.MNT_DETACH) })
+	folder := filepath.Join(locks, "somebody's")
+	err := os.Mkdir(folder, 0o700)
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(folder, fmt.Sprint(i)), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		d.t.Fatal(err)
+	}
+	d.raised()
+	if printed := d.follow("Look"); !strings.Contains(printed, "100%") {
+		d.t.Errorf("it is not seen that no file can be made: %s", printed)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		d.t.Fatal(err)
+	}
 	d.cleared()
 	k.holds(d)
 	d.agent.Unmount(d.t, k.volume)

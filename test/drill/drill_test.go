@@ -46,6 +46,7 @@ func exercises() []exercise {
 		{"LoamLVMFailing", true, lvmFailing},
 		{"LoamLVMSlow", true, lvmSlow},
 		{"LoamMetadataNotBackedUp", true, metadataNotBackedUp},
+		{"LoamAgentBlind", true, agentBlind},
 	}
 }
 
@@ -74,7 +75,7 @@ func usePrograms(t *testing.T) {
 	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
 }
 
-// hasty is a copy of the alerts that does not wait: `for` is nothing, and they look back for 20 seconds. The rest is as it is shipped;
+// hasty is a copy of the alerts that does not wait: `for` is nothing, they look back for 20 seconds, and an agent is blind after that time. The rest is as it is shipped;
 // how long alerts wait is tested with promtool (deploy/render/testdata/alerts_test.yaml).
 func hasty(t *testing.T) (file string) {
 	t.Helper()
@@ -84,6 +85,7 @@ func hasty(t *testing.T) (file string) {
 	}
 	copied := regexp.MustCompile(`(?m)^    for: .*$`).ReplaceAll(text, []byte("    for: 0s"))
 	copied = regexp.MustCompile(`\[(6h|10m)\]`).ReplaceAll(copied, []byte("[20s]"))
+	copied = regexp.MustCompile(`(_timestamp_seconds > )120`).ReplaceAll(copied, []byte("${1}20"))
 	file = filepath.Join(t.TempDir(), "alerts.yaml")
 	if err := os.WriteFile(file, copied, 0o600); err != nil {
 		t.Fatal(err)
