@@ -51,7 +51,7 @@ func debian(ctx context.Context, cache string, packages []string) (*tree, error)
 
 // download gets the packages' files, in order of their names.
 func download(ctx context.Context, cache string, packages []string) ([]string, error) {
-	cache, err := filepath.Abs(cache)
+	names, err := plan(ctx, cache, packages)
 	if err != nil {
 		return nil, err
 	}
@@ -59,29 +59,42 @@ func download(ctx context.Context, cache string, packages []string) ([]string, e
 	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
 		return nil, err
 	}
-	// As if nothing were installed: the image does not depend on the machine that it is made on.
+	if _, err := apt(ctx, cache, packages, "--download-only"); err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, name := range names {
+		files = append(files, filepath.Join(archives, name))
+	}
+	return files, nil
+}
+
+// plan gives the files' names of the packages and of what they need.
+func plan(ctx context.Context, cache string, packages []string) ([]string, error) {
+	planned, err := apt(ctx, cache, packages, "--simulate")
+	if err != nil {
+		return nil, fmt.Errorf("%w\nDoes `apt-get update` help?", err)
+	}
+	return debs(string(planned)), nil
+}
+
+// apt installs as if nothing were installed: the image does not depend on the machine that it is made on.
+func apt(ctx context.Context, cache string, packages []string, how string) ([]byte, error) {
+	cache, err := filepath.Abs(cache)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, err
+	}
 	status := filepath.Join(cache, "status")
 	if err := os.WriteFile(status, nil, 0o644); err != nil {
 		return nil, err
 	}
-	apt := func(more ...string) ([]byte, error) {
-		args := []string{"-q", "-y", "--no-install-recommends", "-o", "Dir::State::status=" + status,
-			"-o", "Dir::State::extended_states=" + filepath.Join(cache, "extended_states"), "-o", "Dir::Cache::archives=" + archives,
-			"-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="}
-		return output(ctx, "/usr/bin/apt-get", slices.Concat(args, more, []string{"install"}, packages)...)
-	}
-	planned, err := apt("--simulate")
-	if err != nil {
-		return nil, fmt.Errorf("%w\nDoes `apt-get update` help?", err)
-	}
-	if _, err := apt("--download-only"); err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, name := range debs(string(planned)) {
-		files = append(files, filepath.Join(archives, name))
-	}
-	return files, nil
+	args := []string{"-q", "-y", "--no-install-recommends", "-o", "Dir::State::status=" + status,
+		"-o", "Dir::State::extended_states=" + filepath.Join(cache, "extended_states"), "-o", "Dir::Cache::archives=" + filepath.Join(cache, "archives"),
+		"-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="}
+	return output(ctx, "/usr/bin/apt-get", slices.Concat(args, []string{how, "install"}, packages)...)
 }
 
 // inst is a line of apt-get --simulate: "Inst lvm2 (2.03.16-2 Debian:12.11/stable [amd64])".
