@@ -112,6 +112,23 @@ func (b bed) kubectl(args ...string) string {
 	return out
 }
 
+// root is the repository's folder.
+const root = "../../.."
+
+// helm runs the Helm that installed Loam, on its release.
+func (b bed) helm(args ...string) {
+	b.Helper()
+	found, err := filepath.Glob(filepath.Join(root, ".cache", "helm", "v*", "helm"))
+	if err != nil || len(found) == 0 {
+		b.Fatalf("no Helm in .cache/helm: %v", err)
+	}
+	cmd := exec.CommandContext(b.Context(), found[len(found)-1], append(args, "--namespace", install)...)
+	cmd.Env = append(os.Environ(), "HOME="+b.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("helm %q: %v: %s", args, err, out)
+	}
+}
+
 // apply applies YAML.
 func (b bed) apply(text string) {
 	b.Helper()

@@ -24,15 +24,23 @@ func TestDataSurvivesRestarts(t *testing.T) {
 	b.kubectl("--namespace", install, "delete", "pod", b.agent("k1"), "--force", "--grace-period=0")
 	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
 	b.holds("data", "/data/file", sum)
-	// Writers do not notice an upgrade, and a pod that comes meanwhile gets its volume.
+	// Writers do not notice an upgrade and its rollback, and a pod that comes meanwhile gets its volume.
 	b.in("data", "(while sleep 0.2; do date >> /data/busy || touch /dev/shm/failed; done) >/dev/null 2>&1 &")
-	b.kubectl("--namespace", install, "patch", "daemonset/loam-agent", "--type=merge", "-p", `{"spec":{"template":{"metadata":{"annotations":{"upgraded":"`+t.Name()+`"}}}}}`)
+	b.helm("upgrade", "loam", filepath.Join(root, "deploy", "helm", "loam"), "--reuse-values", "--set", "agent.resources.requests.cpu=11m") // the agents' pods alone
 	b.apply(claim("meanwhile", "loam", "256Mi") + pod("meanwhile", "meanwhile"))
 	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=300s")
 	b.ready("meanwhile")
 	b.write("meanwhile", "/data/file")
 	if failed := b.in("data", "test -s /data/busy; ls /dev/shm"); failed != "" {
 		t.Error("a write failed while the agents were upgraded")
+	}
+	b.helm("rollback", "loam")
+	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=300s")
+	if cpu := b.kubectl("--namespace", install, "get", "daemonset/loam-agent", "-o", "jsonpath={.spec.template.spec.containers[0].resources.requests.cpu}"); cpu != "10m" {
+		t.Errorf("after the rollback agents ask for %s of a processor", cpu)
+	}
+	if failed := b.in("data", "ls /dev/shm"); failed != "" {
+		t.Error("a write failed while the agents were rolled back")
 	}
 	b.holds("data", "/data/file", sum)
 	b.kubectl("delete", "pod", "data")
