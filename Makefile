@@ -79,7 +79,7 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 
 .PHONY: bench
 bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, a thick volume on a ramdisk, the scheduler extender, loam bench beside fio
-	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
+	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --package=strace --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -exec "$(CURDIR)/bin/guest --kernel=qemu --timeout=20m --disks=1x4G --" -run StallFigures -v ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 -run Figures -v ./scheduler-extender ./bench | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@go test -run '^$$' -bench . -benchmem ./scheduler-extender | grep '^Benchmark'
@@ -90,12 +90,13 @@ fuzz: tools ## every fuzz target, for 10 s each or FUZZTIME=…
 		echo "$$folder: $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$folder"; done
 
 .PHONY: testdata
-testdata: programs ## capture lvm/testdata anew from real LVM, and bench/testdata from fio
+testdata: test-tools programs ## capture lvm/testdata anew from real LVM, bench/testdata from fio, and test/browser/testdata from Prometheus
 	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --writable=$(CURDIR)/lvm/testdata --" ./lvm -run '^TestCapture$$' -capture
 	$(STATIC) go test -count=1 $(IN_GUEST) --disks=4x1G --package=fio --writable=$(CURDIR)/bench/testdata --" ./bench -run '^TestCaptureFio$$' -capture
+	$(STATIC) go test -count=1 -timeout 25m $(IN_GUEST) --disks=2G,3G,1G --writable=$(CURDIR)/test/browser/testdata --" ./test/lifecycle -run '^TestCaptureDashboard$$' -capture
 
 .PHONY: pictures
-pictures: test-tools ## docs/images of loam bench's page, taken with chromium
+pictures: test-tools ## docs/images of loam bench's page and of the dashboard, taken with chromium
 	LOAM_PICTURES=$(CURDIR)/docs/images go test -count=1 -run '^TestPictures$$' ./test/browser
 
 .PHONY: clean

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,6 +133,56 @@ func (s Server) Query(t testing.TB, expr string) []Series {
 	var data struct{ Result []Series }
 	s.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data)
 	return data.Result
+}
+
+// Line is a series over time: a value for each step, nil where there is none, or none that is a number.
+type Line struct {
+	Labels map[string]string
+	Values []*float64
+}
+
+// Span is a time that ends now, in steps.
+type Span struct {
+	Step  time.Duration
+	Steps int
+}
+
+// QueryRange is what an expression gave during the span.
+func (s Server) QueryRange(t testing.TB, expr string, during Span) (all []Line) {
+	t.Helper()
+	end := time.Now().Truncate(during.Step)
+	start := end.Add(-time.Duration(during.Steps-1) * during.Step)
+	var data struct {
+		Result []struct {
+			Metric map[string]string
+			Values [][2]json.RawMessage // seconds, and a number as a string
+		}
+	}
+	s.get(t, "/api/v1/query_range", url.Values{
+		"query": {expr}, "start": {fmt.Sprint(start.Unix())}, "end": {fmt.Sprint(end.Unix())}, "step": {fmt.Sprint(during.Step.Seconds())},
+	}, &data)
+	for _, r := range data.Result {
+		line := Line{r.Metric, make([]*float64, during.Steps)}
+		for _, sample := range r.Values {
+			at, err := strconv.ParseFloat(string(sample[0]), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := strconv.ParseFloat(strings.Trim(string(sample[1]), `"`), 64)
+			if i := int((at - float64(start.Unix())) / during.Step.Seconds()); err == nil && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				line.Values[i] = &v
+			}
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+var variable = regexp.MustCompile(`\$\w+`)
+
+// Chosen is a query of the dashboard as Grafana asks it when everything is chosen.
+func Chosen(expr string) string {
+	return variable.ReplaceAllString(strings.ReplaceAll(expr, "$__rate_interval", "1m"), ".*")
 }
 
 // Alert is one that is pending or firing.
