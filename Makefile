@@ -78,10 +78,10 @@ lint: tools ## the linters, with the import fence; test/cluster takes minutes th
 	@if command -v shellcheck >/dev/null; then shellcheck test/setup.sh; else echo "lint: shellcheck is not installed, so test/setup.sh was not looked at" >&2; fi
 
 .PHONY: bench
-bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, a thick volume on a ramdisk, the scheduler extender, loam bench beside fio
-	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --package=strace --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
+bench: programs ## figures: processes per call, cost by the number of volumes, package lvm beside LVM's commands, an idle agent, a scrape, a thick volume on a ramdisk, the scheduler extender, loam bench beside fio
+	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 $(IN_GUEST) --disks=2x4G --" -run Figures -v ./test/figures ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok' -e ' agent: '
 	@$(STATIC) LOAM_FIGURES=1 go test -count=1 -timeout 20m -exec "$(CURDIR)/bin/guest --kernel=qemu --timeout=20m --disks=1x4G --" -run StallFigures -v ./lvm | grep -v -e '^=== ' -e '^--- ' -e '^ok'
-	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 -run Figures -v ./scheduler-extender ./bench | grep -v -e '^=== ' -e '^--- ' -e '^ok'
+	@LOAM_FIGURES=1 go test -count=1 -timeout 20m -p 1 -run Figures -v ./node ./scheduler-extender ./bench | grep -v -e '^=== ' -e '^--- ' -e '^ok'
 	@go test -run '^$$' -bench . -benchmem ./scheduler-extender | grep '^Benchmark'
 
 .PHONY: fuzz

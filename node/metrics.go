@@ -17,6 +17,7 @@ import (
 // measured is what the agent's metrics are collected from.
 func measured(pools *pool.Pools, watch *monitor.Monitor, numbers func() (lvm.Numbers, error)) metrics.Source {
 	var fullness filesystem.Fullness
+	cgroups := pressure.Cgroups{Folder: "/sys/fs/cgroup"}
 	here := func() []config.Pool {
 		return slices.DeleteFunc(slices.Clone(pools.All()), func(p config.Pool) bool { return pools.IsElsewhere(p.Name) })
 	}
@@ -45,11 +46,7 @@ func measured(pools *pool.Pools, watch *monitor.Monitor, numbers func() (lvm.Num
 		},
 		FileSystems: func(ours func(major, minor uint32) bool) ([]metrics.FileSystem, error) {
 			mounted, err := fullness.Of(ours)
-			var all []metrics.FileSystem
-			for _, m := range mounted {
-				all = append(all, fileSystem(m))
-			}
-			return all, err
+			return fileSystems(mounted, &cgroups), err
 		},
 		Pressure: func() (metrics.Pressure, error) {
 			t, err := pressure.Node()
@@ -58,21 +55,30 @@ func measured(pools *pool.Pools, watch *monitor.Monitor, numbers func() (lvm.Num
 	}
 }
 
-func fileSystem(m filesystem.Mounted) metrics.FileSystem {
-	f := metrics.FileSystem{
-		Major: m.Major, Minor: m.Minor, Size: m.Usage.Total, Available: m.Usage.Available, Used: m.Usage.Used,
-		Files: m.Usage.Inodes, FilesFree: m.Usage.InodesFree,
-	}
-	told := map[string]bool{} // a pod may have it mounted twice
-	for _, target := range m.Targets {
-		uid, ok := pressure.PodOf(target)
-		if !ok || told[uid] {
-			continue
+// fileSystems are those that are mounted, with the pods that have them.
+func fileSystems(mounted []filesystem.Mounted, cgroups *pressure.Cgroups) []metrics.FileSystem {
+	users := make([][]string, len(mounted))
+	var pods []string
+	for i, m := range mounted {
+		for _, target := range m.Targets {
+			if uid, ok := pressure.PodOf(target); ok && !slices.Contains(users[i], uid) { // a pod may have it mounted twice
+				users[i] = append(users[i], uid)
+			}
 		}
-		told[uid] = true
-		if t, err := pressure.Cgroups("/sys/fs/cgroup").Pod(uid); err == nil { // else a node without such figures
-			f.Pods = append(f.Pods, metrics.Pod{UID: uid, Pressure: metrics.Pressure(t)})
+		pods = append(pods, users[i]...)
+	}
+	times := cgroups.Pods(pods)
+	all := make([]metrics.FileSystem, len(mounted))
+	for i, m := range mounted {
+		all[i] = metrics.FileSystem{
+			Major: m.Major, Minor: m.Minor, Size: m.Usage.Total, Available: m.Usage.Available, Used: m.Usage.Used,
+			Files: m.Usage.Inodes, FilesFree: m.Usage.InodesFree,
+		}
+		for _, uid := range users[i] {
+			if t, known := times[uid]; known { // else a node without such figures
+				all[i].Pods = append(all[i].Pods, metrics.Pod{UID: uid, Pressure: metrics.Pressure(t)})
+			}
 		}
 	}
-	return f
+	return all
 }

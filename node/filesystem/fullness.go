@@ -29,7 +29,7 @@ func (f *Fullness) Of(ours func(major, minor uint32) bool) ([]Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.ask(byDevice(all, ours), UsageOf), nil
+	return f.ask(byDevice(all, ours), usageOfMounted), nil
 }
 
 func (f *Fullness) ask(found []Mounted, usage func(path string) (Usage, error)) []Mounted {

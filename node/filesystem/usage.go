@@ -27,6 +27,11 @@ func UsageOf(path string) (Usage, error) {
 		size, err := device.Size(path)
 		return Usage{Block: true, Total: size}, err
 	}
+	return usageOfMounted(path)
+}
+
+// usageOfMounted is UsageOf a file system in one system call.
+func usageOfMounted(path string) (Usage, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
 		return Usage{}, fmt.Errorf("statfs %s: %w", path, err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/procfs/blockdevice"
 
 	"github.com/loam-storage/loam/lvm"
@@ -175,6 +176,10 @@ type scrape struct {
 
 func (s scrape) tell(m told, value float64, labels ...string) {
 	s.to <- m.Sample(m.desc, value, labels...)
+}
+
+func (s scrape) tellWith(m told, value float64, labels []*dto.LabelPair) {
+	s.to <- m.SampleWith(m.desc, value, labels)
 }
 
 func truth(b bool) float64 {
