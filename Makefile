@@ -17,6 +17,9 @@ LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
 REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks bench lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
+# Those of them with tests, or parts of tests, for which only `make faults` has the time.
+LONG = $(filter $(shell grep -rlE --include='*_test.go' 'lvmtest\.(Long|IsLong|Anywhere)\b' $(REAL) | xargs dirname | sort -u),$(REAL))
+
 # They make the other people's disks that tests refuse to touch, kill LVM in the middle of its work, and measure.
 IMAGES := --package=strace --package=btrfs-progs --package=mdadm --package=cryptsetup-bin --package=gdisk --package=fio
 
@@ -56,8 +59,8 @@ e2e: programs bin/cluster ## tests on a Kubernetes of its own, which takes most 
 	bin/cluster --nodes=2 --disks=2x6G,1x100G -- bash -o pipefail -c 'cd test/cluster && go test -count=1 . && go test -count=1 -timeout 50m -parallel 3 -v ./e2e | grep --line-buffered -v "^=== "'
 
 .PHONY: faults
-faults: test-tools programs ## every fault, each command of LVM killed at each of its steps, and a drill of each alert's page: takes most of half an hour; the table says what survived
-	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" -run '^(TestFault|TestKilled|TestNearly|TestInterrupted|TestRandom|TestOverwritten|TestDamaged|TestDrill|TestThickPool)' $(filter ./lvm ./test/faults ./test/drill ./bench/pool,$(REAL)) | awk -f test/faults/table.awk
+faults: test-tools programs ## the guest's tests with all that `make test` leaves out: each command of LVM killed at each of its steps, a drill of each alert's page; takes more than half an hour; the table says which faults were survived
+	@$(STATIC) LOAM_REQUIRED=1 LOAM_FAULTS=1 go test -vet=off -count=1 -timeout 60m -v -exec "$(CURDIR)/$(GUEST) --timeout=60m --disks=4x1G $(IMAGES) --" $(LONG) | awk -f test/faults/table.awk
 
 .PHONY: cluster-figures
 cluster-figures: programs bin/cluster ## figures of a cluster: time to a pod, API writes, capacity's lag, the agents' cost

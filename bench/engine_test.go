@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 // bothEngines runs a test with the built-in engine and, where there is one, with fio.
@@ -20,6 +21,8 @@ func bothEngines(t *testing.T, test func(t *testing.T, e Engine)) {
 
 // engines has fio's other way besides.
 func engines(t *testing.T, test func(t *testing.T, e Engine)) {
+	t.Helper()
+	lvmtest.Anywhere(t)
 	bothEngines(t, test)
 	t.Run("fio with io_uring", func(t *testing.T) {
 		fio(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 // notes is an engine that writes down what it is asked.
@@ -75,6 +76,7 @@ func TestPlaceIsMadeReadyBeforeEachRunAndThatIsEndedAfterIt(t *testing.T) {
 }
 
 func TestBothEnginesBeginWhereTheyAreTold(t *testing.T) {
+	lvmtest.Anywhere(t)
 	const part = lvm.MiB
 	fio := Fio{version: "3.33", library: libaio}
 	engines := []Engine{Direct{}}

@@ -100,9 +100,6 @@ func grow(name string) func(*lvm.LVM, lvm.VolumeGroup) error {
 	}
 }
 
-// allEnv has every cut tried, as `make faults` does, and not only the first of each kind.
-const allEnv = "LOAM_FAULTS"
-
 func TestKilledCommandsAreHealed(t *testing.T) {
 	lvmtest.RequireDisks(t, lvmtest.SuiteDisks)
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -110,8 +107,8 @@ func TestKilledCommandsAreHealed(t *testing.T) {
 	}
 	for _, op := range interruptions {
 		t.Run(op.name, func(t *testing.T) {
-			if op.long && os.Getenv(allEnv) == "" {
-				t.Skipf("takes long: make faults, or %s=1", allEnv)
+			if op.long {
+				lvmtest.Long(t)
 			}
 			r := prepare(t)
 			l, trace := traced(t, r.devices, nil)
@@ -121,7 +118,7 @@ func TestKilledCommandsAreHealed(t *testing.T) {
 			if len(all) < 2 {
 				t.Fatalf("only %d calls change something", len(all))
 			}
-			if os.Getenv(allEnv) == "" {
+			if !lvmtest.IsLong() {
 				all = lvmtest.FirstOfEach(all)
 			}
 			for _, at := range all {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 // zero overwrites the beginning of a device.
@@ -39,6 +40,9 @@ func TestDamagedMetadataAreRestoredAsPlanned(t *testing.T) {
 		{"all of both disks", func(r *machine) { r.zero(r.devices[0], lvm.MiB); r.zero(r.devices[1], lvm.MiB) }, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name != "metadata of one disk" {
+				lvmtest.Long(t)
+			}
 			r := start(t, lvm.Options{BackupDir: t.TempDir()})
 			r.must(r.l.CreateGroup(lvm.CreateGroup{Name: vg, Devices: r.devices[:2]}))
 			r.must(r.l.CreatePool(lvm.CreatePool{VG: vg, Name: "pool", Size: 64 * lvm.MiB}))
@@ -73,6 +77,7 @@ func TestDamagedMetadataAreRestoredAsPlanned(t *testing.T) {
 }
 
 func TestBackupsAreBoundedAndFollowChangesOfOthers(t *testing.T) {
+	lvmtest.Long(t)
 	dir := t.TempDir()
 	r := start(t, lvm.Options{BackupDir: dir})
 	if _, err := r.l.PlanRestore(vg, r.devices); !errors.Is(err, lvm.ErrNoBackup) {

@@ -157,19 +157,8 @@ func TestEveryLayerOfAThinPoolIsMeasured(t *testing.T) {
 	h.asBefore(t)
 }
 
-// long skips what takes long unless `make faults` has the time.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv(longEnv) == "" {
-		t.Skip("takes long: make faults, or " + longEnv + "=1")
-	}
-}
-
-// longEnv is set by `make faults`.
-const longEnv = "LOAM_FAULTS"
-
 func TestThickPoolHasNoThinLayers(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	h := newHouse(t, "thick")
 	stages, err := Layers(t.Context(), h.plan(shortly(), nil))
 	if err != nil {
@@ -188,6 +177,7 @@ func TestThickPoolHasNoThinLayers(t *testing.T) {
 }
 
 func TestVictimIsMeasuredBesideNeighbours(t *testing.T) {
+	lvmtest.Long(t)
 	h := newHouse(t, "thin")
 	stages, err := Neighbours(t.Context(), h.plan(shortly(), nil), []int{2, 0})
 	if err != nil {
@@ -208,7 +198,7 @@ func TestVictimIsMeasuredBesideNeighbours(t *testing.T) {
 
 // some is the first of all, unless `make faults` has the time for all.
 func some[T any](all ...T) []T {
-	if os.Getenv(longEnv) == "" {
+	if !lvmtest.IsLong() {
 		return all[:1]
 	}
 	return all
@@ -232,6 +222,7 @@ func TestInterruptedMeasurementLeavesNothing(t *testing.T) {
 }
 
 func TestFullPoolIsRefusedAndNothingIsMade(t *testing.T) {
+	lvmtest.Long(t)
 	h := newHouse(t, "thin")
 	before, err := h.group(t)
 	if err != nil {
@@ -275,7 +266,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestKilledMeasurementLeavesWhatTheNextOneRemoves(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	h := newHouse(t, "thin")
 	for _, at := range []string{"rand-write " + raw, "prepare " + onXFS, "rand-write " + copied} {
 		cmd := exec.Command("/proc/self/exe")

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	schedulerv1 "k8s.io/kube-scheduler/config/v1"
 )
 
 func TestExtenderIsInstalledWhenAskedFor(t *testing.T) {
@@ -60,6 +66,64 @@ func TestExtenderIsInstalledWhenAskedFor(t *testing.T) {
 	}
 	if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem || !*pod.Spec.SecurityContext.RunAsNonRoot {
 		t.Error("it may change its container, or be root")
+	}
+}
+
+// TestPrintedConfigurationIsKubeSchedulers reads what the chart prints as kube-scheduler does: strictly.
+func TestPrintedConfigurationIsKubeSchedulers(t *testing.T) {
+	h := chart(t)
+	plain := schedulerv1.Extender{
+		URLPrefix: "http://CLUSTER-IP-OF-loam-scheduler-extender.loam-system:9756", FilterVerb: "filter", PrioritizeVerb: "prioritize", Weight: 1,
+		HTTPTimeout: metav1.Duration{Duration: 2 * time.Second}, NodeCacheCapable: true, Ignorable: true,
+	}
+	fixed, secured, known := plain, plain, plain
+	fixed.URLPrefix = "http://10.96.0.53:9756"
+	secured.URLPrefix, secured.EnableHTTPS = "https://10.96.0.53:9756", true
+	secured.TLSConfig = &schedulerv1.ExtenderTLSConfig{CAFile: "/etc/kubernetes/loam-extender-ca.crt"}
+	known.URLPrefix, known.EnableHTTPS = secured.URLPrefix, true
+	known.TLSConfig = &schedulerv1.ExtenderTLSConfig{
+		CAFile: secured.TLSConfig.CAFile, CertFile: "/etc/kubernetes/loam-extender-client.crt", KeyFile: "/etc/kubernetes/loam-extender-client.key",
+	}
+	const address, certificates = "schedulerExtender.clusterIP=10.96.0.53", "schedulerExtender.tls.secretName=certs"
+	for name, c := range map[string]struct {
+		set  []string
+		want schedulerv1.Extender
+	}{
+		"plain":               {nil, plain},
+		"at a fixed address":  {[]string{address}, fixed},
+		"TLS":                 {[]string{address, certificates}, secured},
+		"TLS of both parties": {[]string{address, certificates, "schedulerExtender.tls.clientName=kube-scheduler"}, known},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"install", "loam", h.chart, "--namespace", namespace, "--dry-run=client", "--set", "schedulerExtender.enabled=true"}
+			for _, one := range c.set {
+				args = append(args, "--set", one)
+			}
+			printed, err := h.run(t.Context(), nil, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, text, ok := strings.Cut(string(printed), "\n  apiVersion: kubescheduler")
+			if !ok {
+				t.Fatalf("nothing is printed for kube-scheduler:\n%s", printed)
+			}
+			asJSON, err := yaml.YAMLToJSON([]byte("  apiVersion: kubescheduler" + text))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			var config schedulerv1.KubeSchedulerConfiguration
+			strictly := json.NewDecoder(bytes.NewReader(asJSON))
+			strictly.DisallowUnknownFields()
+			if err := strictly.Decode(&config); err != nil {
+				t.Fatal(err)
+			}
+			if config.GroupVersionKind() != schedulerv1.SchemeGroupVersion.WithKind("KubeSchedulerConfiguration") || config.ClientConnection.Kubeconfig == "" {
+				t.Errorf("it is %+v", config)
+			}
+			if want := []schedulerv1.Extender{c.want}; !reflect.DeepEqual(config.Extenders, want) {
+				t.Errorf("the extenders are\n%+v, want\n%+v", config.Extenders, want)
+			}
+		})
 	}
 }
 

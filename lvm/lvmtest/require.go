@@ -13,6 +13,28 @@ const DisksEnv = "LOAM_DISKS"
 // RequiredEnv, when set, makes a test fail that would be skipped for want of disks: `make test` sets it in the guest.
 const RequiredEnv = "LOAM_REQUIRED"
 
+// LongEnv, when set, has tests do all that they can, however long it takes: `make faults` sets it.
+const LongEnv = "LOAM_FAULTS"
+
+// IsLong says whether there is time for everything.
+func IsLong() bool { return os.Getenv(LongEnv) != "" }
+
+// Long skips a test, or a part of one, for which only `make faults` has the time.
+func Long(t testing.TB) {
+	t.Helper()
+	if !IsLong() {
+		t.Skipf("takes long: make faults, or %s=1", LongEnv)
+	}
+}
+
+// Anywhere is Long in a guest alone, for a test that runs outside of one as well, and much faster.
+func Anywhere(t testing.TB) {
+	t.Helper()
+	if os.Getenv(DisksEnv) != "" {
+		Long(t)
+	}
+}
+
 // ends is how much of both ends of a disk is zeroed: labels, partition tables, superblocks and their copies.
 const ends = 2 << 20
 

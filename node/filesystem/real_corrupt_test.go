@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 // corruptSize is how large the file systems of these tests are.
@@ -47,6 +48,7 @@ func sum(t *testing.T, device string) [32]byte {
 
 // TestCheckTellsOfCorruptionAndChangesNothing is fault 19, on images.
 func TestCheckTellsOfCorruptionAndChangesNothing(t *testing.T) {
+	lvmtest.Anywhere(t)
 	bothTypes(t, func(t *testing.T, kind Type) {
 		path := image(t, 400*lvm.MiB)
 		assertCorrupt(t, path, kind)

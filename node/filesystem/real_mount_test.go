@@ -265,6 +265,7 @@ func TestRealRootMayBeALink(t *testing.T) {
 }
 
 func TestRealCloneOfXFSMountsBesideItsOrigin(t *testing.T) {
+	lvmtest.Long(t)
 	disks := lvmtest.RequireDisks(t, 2)
 	m := root(t)
 	staging := m.staged(t, disks[0], XFS)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 // image is a sparse file of that size.
@@ -48,6 +49,7 @@ func made(t testing.TB, device string, kind Type) string {
 }
 
 func TestFinishedFileSystemIsRecognisedByTypeAndUUID(t *testing.T) {
+	lvmtest.Anywhere(t)
 	for _, kind := range []Type{Ext4, XFS} {
 		for _, size := range []lvm.Bytes{MinimumSize(kind), lvm.GiB, 100 * lvm.GiB} {
 			path := image(t, size)
@@ -75,6 +77,7 @@ func TestFinishedFileSystemIsRecognisedByTypeAndUUID(t *testing.T) {
 }
 
 func TestMakeReplacesTheOtherFileSystem(t *testing.T) {
+	lvmtest.Anywhere(t)
 	path := image(t, lvm.GiB)
 	for _, kind := range []Type{XFS, Ext4, XFS, Ext4} {
 		uuid := made(t, path, kind)

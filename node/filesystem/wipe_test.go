@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 )
 
 func TestZeroLeavesNothingAndKeepsTheSize(t *testing.T) {
+	lvmtest.Anywhere(t)
 	for _, size := range []lvm.Bytes{0, 1, 4096, wipeStep - 1, wipeStep, wipeStep + 512} {
 		path := image(t, size)
 		if err := os.WriteFile(path, bytes.Repeat([]byte{0xa5}, int(size)), 0o600); err != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
@@ -33,7 +34,7 @@ func diskMissing(d *drill) {
 		d.t.Fatal("both volumes are on one disk")
 	}
 
-	if isLong() {
+	if lvmtest.IsLong() {
 		d.overwritten(bad, lost)
 	}
 	bad.pull()

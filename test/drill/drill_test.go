@@ -18,18 +18,12 @@ import (
 	"github.com/loam-storage/loam/test/prometheus"
 )
 
-// longEnv is set by `make faults`.
-const longEnv = "LOAM_FAULTS"
-
 // exercise is an alert, and what provokes it and follows its page.
 type exercise struct {
 	alert string
 	long  bool // make faults has the time
 	run   func(*drill)
 }
-
-// isLong says whether there is time for everything.
-func isLong() bool { return os.Getenv(longEnv) != "" }
 
 func exercises() []exercise {
 	return []exercise{
@@ -54,8 +48,8 @@ func TestDrill(t *testing.T) {
 	usePrograms(t)
 	for _, e := range exercises() {
 		t.Run(e.alert, func(t *testing.T) {
-			if e.long && !isLong() {
-				t.Skip("takes long: make faults, or " + longEnv + "=1")
+			if e.long {
+				lvmtest.Long(t)
 			}
 			d := &drill{t: t, alert: e.alert, disks: lvmtest.RequireDisks(t, 4), words: map[string]string{}, address: prometheus.FreeAddress(t)}
 			d.prometheus = prometheus.Start(t, prometheus.Options{Rules: hasty(t), Targets: map[string]string{"agent": d.address}})
@@ -224,7 +218,7 @@ func (d *drill) wantAllFollowed() {
 	for _, all := range []map[string][]string{d.page.commands, d.page.queries} {
 		for heading, commands := range all {
 			inGuest := slices.ContainsFunc(commands, isForTheNode)
-			if inGuest && !d.followed[heading] && isLong() {
+			if inGuest && !d.followed[heading] && lvmtest.IsLong() {
 				d.t.Errorf("what stands below %q was not tried: %q", heading, commands)
 			}
 		}

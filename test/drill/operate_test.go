@@ -18,9 +18,7 @@ import (
 
 // TestOperating follows docs/operate.md.
 func TestOperating(t *testing.T) {
-	if !isLong() {
-		t.Skip("takes long: make faults, or " + longEnv + "=1")
-	}
+	lvmtest.Long(t)
 	usePrograms(t)
 	for _, kind := range []string{"thin", "thick"} {
 		t.Run(kind, func(t *testing.T) {

@@ -18,19 +18,8 @@ import (
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
-// longEnv is set by `make faults`.
-const longEnv = "LOAM_FAULTS"
-
-// long is for tests that `make faults` has time for.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv(longEnv) == "" {
-		t.Skip("takes long: make faults, or " + longEnv + "=1")
-	}
-}
-
 func TestFault30LockedGroupIsNotWaitedForForEver(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
 	v := agent.Create(t, nodetest.Request("v", "ext4", 64*lvm.MiB))
@@ -66,7 +55,7 @@ func TestFault30LockedGroupIsNotWaitedForForEver(t *testing.T) {
 }
 
 func TestFault31LastGoodConfigurationServesWhateverTheClockSays(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	good := nodetest.OnePool("thin", disk)
 	agent := nodetest.Start(t, nodetest.Options{Config: good})

@@ -151,7 +151,7 @@ func TestFault15UnreadableVolumeIsUnavailableAndNotWrittenTo(t *testing.T) {
 }
 
 func TestFault19CorruptFileSystemIsReportedAndNotRepaired(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thin", disk)})
 	defer neighbour(t, agent)()
@@ -217,6 +217,7 @@ func holdsGarbage(t *testing.T, device string, offset int64) bool {
 }
 
 func TestFault18FileSystemThatStoppedIsReportedAndLeftSo(t *testing.T) {
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thick", disk)})
 	defer neighbour(t, agent)()
@@ -300,7 +301,7 @@ func inPool(pool string, req *csi.CreateVolumeRequest) *csi.CreateVolumeRequest 
 }
 
 func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disks := lvmtest.RequireDisks(t, 2)
 	bad, good := breakable(t, "bad", disks[0]), breakable(t, "good", disks[1])
 	o := nodetest.Options{Config: twoPools(bad, good), Dir: t.TempDir()}
@@ -361,7 +362,7 @@ func TestFault16DiskThatVanishesTakesOnlyItsOwnPoolWithIt(t *testing.T) {
 }
 
 func TestFault20DiskThatHangsKeepsOnlyItsOwnPoolWaiting(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disks := lvmtest.RequireDisks(t, 2)
 	bad, good := breakable(t, "bad", disks[0]), breakable(t, "good", disks[1])
 	agent := nodetest.Start(t, nodetest.Options{Config: twoPools(bad, good)})
@@ -514,6 +515,7 @@ func startLoad(t *testing.T, folder string) load {
 }
 
 func TestFault17SilentlyDroppedWritesAreFound(t *testing.T) {
+	lvmtest.Long(t)
 	disk := breakable(t, "bad", lvmtest.RequireDisks(t, 1)[0])
 	agent := nodetest.Start(t, nodetest.Options{Config: nodetest.OnePool("thick", disk.path())})
 	defer neighbour(t, agent)()

@@ -26,7 +26,7 @@ func TestFault5HalfMadePoolIsRebuilt(t *testing.T) {
 	for _, command := range []string{"vgcreate", "lvcreate"} {
 		t.Run(command, func(t *testing.T) {
 			if command == "vgcreate" {
-				long(t)
+				lvmtest.Long(t)
 			}
 			var all []lvmtest.Cut
 			t.Run("whole", func(t *testing.T) {

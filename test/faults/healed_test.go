@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func TestFault2SuspendedVolumeIsResumedByTheAgent(t *testing.T) {
 			t.Errorf("%s: the operator is told %+v, error %v", when, pools, err)
 		}
 	}
-	if os.Getenv(longEnv) != "" {
+	if lvmtest.IsLong() {
 		suspend()
 		resumed("while the agent ran")
 	}

@@ -341,7 +341,7 @@ func TestFault28PhysicalVolumeInsideATenantsVolumeIsIgnored(t *testing.T) {
 
 // What is not ours any more, or not whole, is left as it is, with the reason, and the other pools go on.
 func TestFault13GroupsThatAreNotOursToTouchAreLeftAlone(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disks := lvmtest.RequireDisks(t, 3)
 	run := func(args ...string) {
 		t.Helper()

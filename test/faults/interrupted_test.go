@@ -37,7 +37,7 @@ func moments(command string, cuts []lvmtest.Cut) []moment {
 
 // some are n of all, evenly spread, unless there is time for all.
 func some[T any](all []T, n int) (chosen []T) {
-	if os.Getenv(longEnv) != "" || len(all) <= n {
+	if lvmtest.IsLong() || len(all) <= n {
 		return all
 	}
 	for i := range n {
@@ -173,7 +173,7 @@ func TestFault1InterruptedCreateMakesOneVolumeOrNone(t *testing.T) {
 }
 
 func TestFault2InterruptedSnapshotIsOneOrNone(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir()}
 	agent := nodetest.Start(t, o)
@@ -269,7 +269,7 @@ func TestFault3InterruptedExpandIsFinished(t *testing.T) {
 }
 
 func TestFault4InterruptedDeleteIsFinishedAndTheSpaceComesBack(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	for kind, command := range map[string]string{"thin": "lvremove", "thick": "lvrename"} {
 		t.Run(kind, func(t *testing.T) {
 			disk := lvmtest.RequireDisks(t, 1)[0]

@@ -34,7 +34,7 @@ func program(t *testing.T) string {
 
 func TestFault6InterruptedMkfsIsRepeatedAndAFinishedOneIsNot(t *testing.T) {
 	types := []string{"ext4", "xfs"}
-	if os.Getenv(longEnv) == "" {
+	if !lvmtest.IsLong() {
 		types = types[:1]
 	}
 	for _, fs := range types {

@@ -207,11 +207,9 @@ func cuts(log []wrote) (points []int) {
 }
 
 func TestFault8PowerCutTakesNothingBackThatWasAcknowledged(t *testing.T) {
+	lvmtest.Long(t)
 	for _, kind := range []string{"thin", "thick"} {
 		t.Run(kind, func(t *testing.T) {
-			if kind == "thick" {
-				long(t)
-			}
 			disks := lvmtest.RequireDisks(t, 2)
 			size, err := strconv.ParseInt(run(t, "blockdev", "--getsize64", disks[0]), 10, 64)
 			if err != nil {

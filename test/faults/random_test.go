@@ -22,7 +22,7 @@ import (
 	"github.com/loam-storage/loam/node/nodetest"
 )
 
-// randomEnv is for how long random sequences are tried, "30m"; without it, only those seeds that are named here are.
+// randomEnv is for how long random sequences are tried, "30m"; without it, only those seeds that are named here are, by `make faults`.
 const randomEnv = "LOAM_RANDOM"
 
 // seeds are tried each time: some, and each that ever found something.
@@ -31,12 +31,11 @@ var seeds = []uint64{1}
 // Random operations, each of which the agent, and with it LVM, may be killed in, are what a model of a few lines says.
 func TestRandomSequencesAreWhatTheModelSays(t *testing.T) {
 	span, _ := time.ParseDuration(os.Getenv(randomEnv))
-	steps := 8
-	if os.Getenv(longEnv) != "" {
-		steps = 20
+	if span == 0 {
+		lvmtest.Long(t)
 	}
 	for _, seed := range seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { sequence(t, seed, steps) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { sequence(t, seed, 20) })
 	}
 	for until := time.Now().Add(span); time.Now().Before(until) && !t.Failed(); {
 		seed := rand.Uint64()

@@ -15,6 +15,7 @@ import (
 // A disk whose beginning was overwritten looks blank. It is not taken for a new pool, and comes back by what
 // `loam pool restore-metadata --dry-run` says.
 func TestOverwrittenMetadataAreNotForgotten(t *testing.T) {
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	o := nodetest.Options{Config: nodetest.OnePool("thin", disk), Dir: t.TempDir()}
 	agent := nodetest.Start(t, o)

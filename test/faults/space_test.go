@@ -65,6 +65,7 @@ func extensions(count *atomic.Int32) func(lvm.Command) {
 }
 
 func TestFault24PoolIsExtendedUnderFullSpeedWriting(t *testing.T) {
+	lvmtest.Long(t)
 	disks := lvmtest.RequireDisks(t, 2)
 	adopt(t, 400*lvm.MiB, disks...)
 	var extended atomic.Int32
@@ -137,6 +138,7 @@ func TestFault21FullPoolRefusesReturnsErrorsAndRecovers(t *testing.T) {
 
 // The metadata's disk fails in the middle of a commit: all of it but the superblock, in which the kernel notes that.
 func TestFault22PoolThatNeedsACheckIsToldAndLeftAlone(t *testing.T) {
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	adopt(t, 200*lvm.MiB, disk)
 	o := nodetest.Options{Config: adopted("0%"), Dir: t.TempDir()}
@@ -217,6 +219,7 @@ func dmsetup(t *testing.T, args ...string) string {
 
 // Deleted files give their space back before a pool is full.
 func TestNearlyFullPoolIsTrimmed(t *testing.T) {
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	adopt(t, 200*lvm.MiB, disk)
 	o := nodetest.Options{Config: adopted("80%"), Dir: t.TempDir()}
@@ -282,7 +285,7 @@ func well(t *testing.T, a nodetest.Agent) {
 }
 
 func TestFault23FullMetadataAreaRefusesAndLosesNothing(t *testing.T) {
-	long(t)
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	if out, err := exec.Command("lvm", "vgcreate", "--dataalignment", "8k", "--metadatasize", "36k", "old", disk).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -321,6 +324,7 @@ func TestFault23FullMetadataAreaRefusesAndLosesNothing(t *testing.T) {
 
 // The agent's own files are on a disk that is full.
 func TestFault23FullStateDirectoryRefusesAndLosesNothing(t *testing.T) {
+	lvmtest.Long(t)
 	disk := lvmtest.RequireDisks(t, 1)[0]
 	dir := t.TempDir()
 	state := filepath.Join(dir, "state")
