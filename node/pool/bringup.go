@@ -228,35 +228,20 @@ func (p *Pools) mendAndClaim(ctx context.Context, s disk.Survey, c config.Pool, 
 	return vg, ok, err
 }
 
-// claim takes the free disks of a pool, each looked at once more just before.
+// claim takes the free disks of a pool.
 func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.Group) (bool, error) {
-	var claimable, unfinished []string
-	var doubts []error
-	for i, v := range disk.Assess(s) {
-		if v.State != disk.Free || v.Pool != c.Name {
-			continue
-		}
-		if err := p.scanner.Recheck(ctx, s.Disks[i].Disk); err != nil {
-			p.log.WarnContext(ctx, "disk not claimed", "pool", c.Name, "error", err)
-			p.doubted, doubts = true, append(doubts, err)
-			continue
-		}
-		claimable = append(claimable, s.Disks[i].Path)
-		if s.Disks[i].IsUnfinishedVolume() {
-			unfinished = append(unfinished, s.Disks[i].Path)
-		}
-	}
+	claimable, unfinished, doubts := p.claimable(ctx, s, c)
 	step := planGroup(c, g.VG, g.Exists, claimable)
-	if step.create == nil && len(step.extend) == 0 && !g.Exists {
-		return false, errors.Join(doubts...)
-	}
-	if step.create == nil && len(step.extend) == 0 {
-		return false, nil
-	}
-	if step.create != nil {
+	switch {
+	case step.create != nil:
 		if err := p.forgotten(c); err != nil {
 			return false, err
 		}
+	case len(step.extend) > 0:
+	case g.Exists:
+		return false, nil
+	default:
+		return false, doubts
 	}
 	p.members = append(p.members, claimable...)
 	p.lvm.SetDevices(p.members)
@@ -272,6 +257,26 @@ func (p *Pools) claim(ctx context.Context, s disk.Survey, c config.Pool, g disk.
 	}
 	p.log.InfoContext(ctx, "adding to volume group", "pool", c.Name, "group", g.Name, "disks", step.extend)
 	return true, p.lvm.ExtendGroup(g.Name, pvMetadata, step.extend...)
+}
+
+// claimable are the free disks of a pool, each looked at once more, and those of them that an interrupted command left unfinished; doubts
+// are why others are not among them this time.
+func (p *Pools) claimable(ctx context.Context, s disk.Survey, c config.Pool) (paths, unfinished []string, doubts error) {
+	for i, v := range disk.Assess(s) {
+		if v.State != disk.Free || v.Pool != c.Name {
+			continue
+		}
+		if err := p.scanner.Recheck(ctx, s.Disks[i].Disk); err != nil {
+			p.log.WarnContext(ctx, "disk not claimed", "pool", c.Name, "error", err)
+			p.doubted, doubts = true, errors.Join(doubts, err)
+			continue
+		}
+		paths = append(paths, s.Disks[i].Path)
+		if s.Disks[i].IsUnfinishedVolume() {
+			unfinished = append(unfinished, s.Disks[i].Path)
+		}
+	}
+	return paths, unfinished, doubts
 }
 
 func (p *Pools) carryOut(ctx context.Context, s poolStep) error {
