@@ -118,7 +118,11 @@ func (p *Pools) look(ctx context.Context) {
 				problems[g.Pool] = err
 			}
 		}
+		before := free(survey)
 		survey, err = p.survey(ctx) // as it is now
+		for path := range free(survey) {
+			p.doubted = p.doubted || !before[path] // it did not answer then, or came meanwhile
+		}
 	}
 	if ctx.Err() != nil {
 		return // stopping: what was found is not the whole
@@ -127,6 +131,17 @@ func (p *Pools) look(ctx context.Context) {
 		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
 	}
 	p.conclude(ctx, survey, problems)
+}
+
+// free are the paths of the disks that a pool may take.
+func free(s disk.Survey) map[string]bool {
+	paths := map[string]bool{}
+	for i, v := range disk.Assess(s) {
+		if v.State == disk.Free && v.Pool != "" {
+			paths[s.Disks[i].Path] = true
+		}
+	}
+	return paths
 }
 
 // survey scans the disks and asks LVM about all that look like physical volumes, whosever they are: only reading.

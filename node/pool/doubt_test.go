@@ -79,17 +79,20 @@ func (m *machine) ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...stri
 	return m.Fake.ExtendGroup(vg, metadataSize, devices...)
 }
 
-// TestDiskThatDidNotAnswerOnceIsClaimedLater has disks that are slow in the moment in which they are to be claimed, as on a machine
-// that has much to do at its start.
+// TestDiskThatDidNotAnswerOnceIsClaimedLater has disks that are slow once, at the first look or in the moment in which they are to be
+// claimed, as on a machine that has much to do at its start.
 func TestDiskThatDidNotAnswerOnceIsClaimedLater(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		slow    []string
+		look    int
 		problem string // before
 		disks   int    // before
 	}{
-		{"one of two", []string{"sdb"}, "", 1},
-		{"both", []string{"sda", "sdb"}, disk.ErrSilent.Error(), 0},
+		{"one of two, at first", []string{"sdb"}, 1, "", 1},
+		{"one of two, to be claimed", []string{"sdb"}, 2, "", 1},
+		{"both, at first", []string{"sda", "sdb"}, 1, errNoDisk.Error(), 0},
+		{"both, to be claimed", []string{"sda", "sdb"}, 2, disk.ErrSilent.Error(), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(t, "sda", "sdb")
@@ -108,7 +111,7 @@ func TestDiskThatDidNotAnswerOnceIsClaimedLater(t *testing.T) {
 				defer mu.Unlock()
 				name := filepath.Base(d.Path)
 				looks[name]++
-				if looks[name] == 2 && slices.Contains(c.slow, name) {
+				if looks[name] == c.look && slices.Contains(c.slow, name) {
 					return disk.ErrSilent
 				}
 				return nil

@@ -42,7 +42,7 @@ type Pools struct {
 	seen       []disk.Inspected
 	members    []string          // disks of our groups
 	lookedWith map[string]string // the node's labels
-	doubted    bool              // a free disk was not claimed, as it did not look so just before
+	doubted    bool              // a free disk was not claimed, as it did not look so before
 
 	wipe    chan struct{} // a thick volume waits to be wiped
 	changed chan struct{} // see Changed

@@ -64,7 +64,7 @@ func (c *cluster) install(ctx context.Context) error {
 
 // capacityPublished waits until each node says what it can give.
 func (c *cluster) capacityPublished(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
 		out, err := c.kubectl(ctx, "get", "csistoragecapacities", "--namespace", namespaceOfLoam, "-o",
