@@ -66,7 +66,7 @@ func (p *Pools) LookAgain(ctx context.Context) {
 		}
 		return
 	}
-	if disk.Same(seen, p.seen) && !p.doubted && !p.troubled() && maps.Equal(p.lookedWith, p.nodeLabels()) {
+	if disk.Same(seen, p.seen) && !p.untaken && !p.troubled() && maps.Equal(p.lookedWith, p.nodeLabels()) {
 		return
 	}
 	p.look(ctx)
@@ -106,7 +106,6 @@ func (p *Pools) troubled() bool {
 
 func (p *Pools) look(ctx context.Context) {
 	problems := map[string]error{}
-	p.doubted = false
 	survey, err := p.survey(ctx)
 	if err != nil {
 		for _, c := range p.All() {
@@ -118,11 +117,7 @@ func (p *Pools) look(ctx context.Context) {
 				problems[g.Pool] = err
 			}
 		}
-		before := free(survey)
 		survey, err = p.survey(ctx) // as it is now
-		for path := range free(survey) {
-			p.doubted = p.doubted || !before[path] // it did not answer then, or came meanwhile
-		}
 	}
 	if ctx.Err() != nil {
 		return // stopping: what was found is not the whole
@@ -131,17 +126,6 @@ func (p *Pools) look(ctx context.Context) {
 		p.log.ErrorContext(ctx, "cannot look at the disks", "error", err)
 	}
 	p.conclude(ctx, survey, problems)
-}
-
-// free are the paths of the disks that a pool may take.
-func free(s disk.Survey) map[string]bool {
-	paths := map[string]bool{}
-	for i, v := range disk.Assess(s) {
-		if v.State == disk.Free && v.Pool != "" {
-			paths[s.Disks[i].Path] = true
-		}
-	}
-	return paths
 }
 
 // survey scans the disks and asks LVM about all that look like physical volumes, whosever they are: only reading.
@@ -283,7 +267,7 @@ func (p *Pools) claimable(ctx context.Context, s disk.Survey, c config.Pool) (pa
 		}
 		if err := p.scanner.Recheck(ctx, s.Disks[i].Disk); err != nil {
 			p.log.WarnContext(ctx, "disk not claimed", "pool", c.Name, "error", err)
-			p.doubted, doubts = true, errors.Join(doubts, err)
+			doubts = errors.Join(doubts, err)
 			continue
 		}
 		paths = append(paths, s.Disks[i].Path)
@@ -327,8 +311,10 @@ func (p *Pools) conclude(ctx context.Context, s disk.Survey, problems map[string
 		p.WipeSoon()
 	}
 	judged := make([]Judged, len(s.Disks))
+	p.untaken = false
 	for i, v := range disk.Assess(s) {
 		judged[i] = Judged{s.Disks[i], v}
+		p.untaken = p.untaken || v.State == disk.Free && v.Pool != ""
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -42,7 +42,7 @@ type Pools struct {
 	seen       []disk.Inspected
 	members    []string          // disks of our groups
 	lookedWith map[string]string // the node's labels
-	doubted    bool              // a free disk was not claimed, as it did not look so before
+	untaken    bool              // a free disk is left: it was silent, or came, or could not be taken yet, when the pools were brought up
 
 	wipe    chan struct{} // a thick volume waits to be wiped
 	changed chan struct{} // see Changed
