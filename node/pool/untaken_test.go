@@ -25,28 +25,35 @@ type machine struct {
 	t     *testing.T
 	root  string
 	disks []string
+	lost  int // how many disks each group misses
 }
 
 func newMachine(t *testing.T, names ...string) *machine {
 	t.Helper()
-	m := &machine{Fake: lvmtest.NewFake(nil), t: t, root: t.TempDir(), disks: names}
+	m := &machine{Fake: lvmtest.NewFake(nil), t: t, root: t.TempDir()}
 	m.put("proc/self/mountinfo", "21 1 0:5 / /dev rw - devtmpfs none rw")
 	m.put("proc/swaps", "Filename Type Size Used Priority")
-	for i, name := range names {
-		at := "sys/devices/" + name
-		class := filepath.Join(m.root, "sys/class/block")
-		if err := errors.Join(os.MkdirAll(class, 0o755), os.MkdirAll(filepath.Join(m.root, at, "holders"), 0o755), os.Symlink("../../devices/"+name, filepath.Join(class, name))); err != nil {
-			t.Fatal(err)
-		}
-		for file, text := range map[string]string{
-			"dev": fmt.Sprintf("8:%d", i), "size": "2097152", "ro": "0", "hidden": "0", "removable": "0", "queue/rotational": "0",
-		} {
-			m.put(at+"/"+file, text)
-		}
-		m.AddDisk("/dev/"+name, lvm.GiB)
+	for _, name := range names {
+		m.plug(name)
 	}
-	m.written(0)
 	return m
+}
+
+// plug adds a blank disk.
+func (m *machine) plug(name string) {
+	m.t.Helper()
+	at, class := "sys/devices/"+name, filepath.Join(m.root, "sys/class/block")
+	if err := errors.Join(os.MkdirAll(class, 0o755), os.MkdirAll(filepath.Join(m.root, at, "holders"), 0o755), os.Symlink("../../devices/"+name, filepath.Join(class, name))); err != nil {
+		m.t.Fatal(err)
+	}
+	for file, text := range map[string]string{
+		"dev": fmt.Sprintf("8:%d", len(m.disks)), "size": "2097152", "ro": "0", "hidden": "0", "removable": "0", "queue/rotational": "0",
+	} {
+		m.put(at+"/"+file, text)
+	}
+	m.AddDisk("/dev/"+name, lvm.GiB)
+	m.disks = append(m.disks, name)
+	m.written(0)
 }
 
 // put writes a file of the kernel's.
@@ -79,6 +86,59 @@ func (m *machine) ExtendGroup(vg string, metadataSize lvm.Bytes, devices ...stri
 	return m.Fake.ExtendGroup(vg, metadataSize, devices...)
 }
 
+func (m *machine) Report(ctx context.Context) (lvm.Report, error) {
+	r, err := m.Fake.Report(ctx)
+	for i := range r.VolumeGroups {
+		r.VolumeGroups[i].MissingPVs = m.lost
+	}
+	return r, err
+}
+
+// pools are those of the machine, and their configuration: one pool, bulk, of all disks. slow says whether a disk does not answer at its n-th look.
+func (m *machine) pools(slow func(name string, n int) bool) (*Pools, config.Config) {
+	m.t.Helper()
+	p := New(m, slog.New(slog.DiscardHandler))
+	var mu sync.Mutex
+	looks := map[string]int{}
+	p.scanner.Source, p.scanner.Unfinished = m.source(), nil
+	p.scanner.Read = func(_ context.Context, path string) (signature.Signature, error) {
+		if slices.Contains(p.members, path) {
+			return signature.Signature{Type: "LVM2_member"}, nil
+		}
+		return signature.Signature{Blank: true}, nil
+	}
+	p.scanner.Hold = func(d disk.Disk) error {
+		mu.Lock()
+		defer mu.Unlock()
+		name := filepath.Base(d.Path)
+		looks[name]++
+		if slow(name, looks[name]) {
+			return disk.ErrSilent
+		}
+		return nil
+	}
+	c, err := config.Parse("test", []byte("pools:\n- {name: bulk, type: thick, devices: {paths: [/dev/sda, /dev/sdb]}}\n"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return p, c
+}
+
+// has checks the pool's problem, and how many disks are in its group.
+func (m *machine) has(p *Pools, problem string, disks int) {
+	m.t.Helper()
+	if is := p.Problem("bulk"); (is == "") != (problem == "") || !strings.Contains(is, problem) {
+		m.t.Errorf("the problem is %q, want %q", is, problem)
+	}
+	report, err := m.Report(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if vg, _ := report.VolumeGroup("loam-bulk"); len(vg.PVs) != disks {
+		m.t.Errorf("the group has %d disks, want %d", len(vg.PVs), disks)
+	}
+}
+
 // TestDiskThatDidNotAnswerOnceIsClaimedLater has disks that are slow once, at the first look or in the moment in which they are to be
 // claimed, as on a machine that has much to do at its start.
 func TestDiskThatDidNotAnswerOnceIsClaimedLater(t *testing.T) {
@@ -96,47 +156,25 @@ func TestDiskThatDidNotAnswerOnceIsClaimedLater(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(t, "sda", "sdb")
-			p := New(m, slog.New(slog.DiscardHandler))
-			var mu sync.Mutex
-			looks := map[string]int{}
-			p.scanner.Source, p.scanner.Unfinished = m.source(), nil
-			p.scanner.Read = func(_ context.Context, path string) (signature.Signature, error) {
-				if slices.Contains(p.members, path) {
-					return signature.Signature{Type: "LVM2_member"}, nil
-				}
-				return signature.Signature{Blank: true}, nil
-			}
-			p.scanner.Hold = func(d disk.Disk) error {
-				mu.Lock()
-				defer mu.Unlock()
-				name := filepath.Base(d.Path)
-				looks[name]++
-				if looks[name] == c.look && slices.Contains(c.slow, name) {
-					return disk.ErrSilent
-				}
-				return nil
-			}
-			conf, err := config.Parse("test", []byte("pools:\n- {name: bulk, type: thick, devices: {paths: [/dev/sda, /dev/sdb]}}\n"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			check := func(problem string, disks int) {
-				t.Helper()
-				if is := p.Problem("bulk"); (is == "") != (problem == "") || !strings.Contains(is, problem) {
-					t.Errorf("the problem is %q, want %q", is, problem)
-				}
-				report, err := m.Report(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if vg, _ := report.VolumeGroup(conf.Pools[0].VolumeGroup); len(vg.PVs) != disks {
-					t.Errorf("the group has %d disks, want %d", len(vg.PVs), disks)
-				}
-			}
+			p, conf := m.pools(func(name string, n int) bool { return n == c.look && slices.Contains(c.slow, name) })
 			p.BringUp(t.Context(), conf)
-			check(c.problem, c.disks)
+			m.has(p, c.problem, c.disks)
 			p.LookAgain(t.Context())
-			check("", 2)
+			m.has(p, "", 2)
 		})
 	}
+}
+
+// TestDiskThatCameWhileAnotherWasMissingIsClaimed has a person take the lost disk out of the group later, of which the disks tell nothing.
+func TestDiskThatCameWhileAnotherWasMissingIsClaimed(t *testing.T) {
+	m := newMachine(t, "sda")
+	p, conf := m.pools(func(string, int) bool { return false })
+	p.BringUp(t.Context(), conf)
+	m.lost = 1
+	m.plug("sdb")
+	p.LookAgain(t.Context())
+	m.has(p, "", 1)
+	m.lost = 0
+	p.LookAgain(t.Context())
+	m.has(p, "", 2)
 }
