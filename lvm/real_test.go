@@ -18,7 +18,7 @@ func TestRealLVM(t *testing.T) {
 	t.Parallel() // with TestOpenVolumeIsNotRemoved
 	lvmtest.Run(t, func(t *testing.T) (lvmtest.LVM, []string) {
 		l, devices := open(t, lvm.Options{ConfigDir: t.TempDir()})
-		return newBoth(t, l), devices
+		return both{l, t}, devices
 	})
 }
 
