@@ -67,10 +67,10 @@ func scan(t *testing.T, s *Scanner) []Inspected {
 func TestScanReadsAgainOnlyWhatMayHaveChanged(t *testing.T) {
 	tr := newTree(t)
 	for _, name := range []string{"sda", "sdb", "sdc", "sdd"} {
-		tr.add(name, nil)
+		tr.Add(name, nil)
 	}
-	tr.add("dm-0", map[string]string{"dm/name": "vg-lv", "dm/uuid": "LVM-x"})
-	tr.holds("sda", "dm-0")
+	tr.Add("dm-0", map[string]string{"dm/name": "vg-lv", "dm/uuid": "LVM-x"})
+	tr.Holds("sda", "dm-0")
 	r := &reader{
 		holds: map[string]signature.Signature{"sda": {Type: physicalVolume}},
 		fails: map[string]error{"sdd": signature.ErrUnreadable},
@@ -84,13 +84,13 @@ func TestScanReadsAgainOnlyWhatMayHaveChanged(t *testing.T) {
 	if got := r.wasRead(); !slices.Equal(got, []string{"sdd"}) {
 		t.Errorf("with nothing changed %v was read; want only what failed", got)
 	}
-	tr.write("sys/devices/sda/stat", "9 9 9 9 9 9 9 9 9")
-	tr.write("sys/devices/sdb/stat", "9 9 9 9 9 9 9 9 9")
+	tr.Write("sys/devices/sda/stat", "9 9 9 9 9 9 9 9 9")
+	tr.Write("sys/devices/sdb/stat", "9 9 9 9 9 9 9 9 9")
 	scan(t, s)
 	if got := r.wasRead(); !slices.Equal(got, []string{"sdb", "sdd"}) {
 		t.Errorf("after writes to a volume group's disk and another %v was read; want the other", got)
 	}
-	tr.write("sys/devices/sdc/diskseq", "77")
+	tr.Write("sys/devices/sdc/diskseq", "77")
 	scan(t, s)
 	if got := r.wasRead(); !slices.Equal(got, []string{"sdc", "sdd"}) {
 		t.Errorf("after a disk was replaced %v was read", got)
@@ -99,16 +99,16 @@ func TestScanReadsAgainOnlyWhatMayHaveChanged(t *testing.T) {
 
 func TestSameForgivesWritesAlone(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
+	tr.Add("sda", nil)
 	r := &reader{holds: map[string]signature.Signature{}}
 	s := scanner(tr, r)
 	before := scan(t, s)
-	tr.write("sys/devices/sda/stat", "9 9 9 9 9 9 9 9 9")
+	tr.Write("sys/devices/sda/stat", "9 9 9 9 9 9 9 9 9")
 	if after := scan(t, s); !Same(before, after) {
 		t.Errorf("%+v and %+v differ in what was written alone", before, after)
 	}
 	r.holds["sda"] = signature.Signature{Type: "ext4"}
-	tr.write("sys/devices/sda/stat", "9 9 9 9 10 9 9 9 9")
+	tr.Write("sys/devices/sda/stat", "9 9 9 9 10 9 9 9 9")
 	if after := scan(t, s); Same(before, after) {
 		t.Errorf("%+v and %+v are not the same", before, after)
 	}
@@ -116,16 +116,16 @@ func TestSameForgivesWritesAlone(t *testing.T) {
 
 func TestSameForgivesVolumesThatComeAndGo(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
-	tr.add("dm-0", map[string]string{"dm/name": "vg-lv", "dm/uuid": "LVM-x"})
-	tr.add("dm-1", map[string]string{"dm/name": "else", "dm/uuid": "x"})
+	tr.Add("sda", nil)
+	tr.Add("dm-0", map[string]string{"dm/name": "vg-lv", "dm/uuid": "LVM-x"})
+	tr.Add("dm-1", map[string]string{"dm/name": "else", "dm/uuid": "x"})
 	s := scanner(tr, &reader{holds: map[string]signature.Signature{"sda": {Type: physicalVolume}}})
 	before := scan(t, s)
-	tr.holds("sda", "dm-0")
+	tr.Holds("sda", "dm-0")
 	if after := scan(t, s); !Same(before, after) {
 		t.Errorf("%+v and %+v differ in a volume alone", before, after)
 	}
-	tr.holds("sda", "dm-1")
+	tr.Holds("sda", "dm-1")
 	if after := scan(t, s); Same(before, after) {
 		t.Errorf("%+v and %+v are not the same: a stranger holds the disk", before, after)
 	}
@@ -134,7 +134,7 @@ func TestSameForgivesVolumesThatComeAndGo(t *testing.T) {
 func TestScanSaysWhenADiskIsHeldOrUnreadable(t *testing.T) {
 	tr := newTree(t)
 	for _, name := range []string{"sda", "sdb", "sdc", "sdd"} {
-		tr.add(name, nil)
+		tr.Add(name, nil)
 	}
 	s := scanner(tr, &reader{
 		holds: map[string]signature.Signature{"sda": {Type: "ext4"}},
@@ -155,8 +155,8 @@ func TestScanSaysWhenADiskIsHeldOrUnreadable(t *testing.T) {
 
 func TestADiskThatHangsIsAskedOnceAndHoldsNobodyUp(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
-	tr.add("sdb", nil)
+	tr.Add("sda", nil)
+	tr.Add("sdb", nil)
 	hang := make(chan struct{})
 	r := &reader{}
 	s := scanner(tr, r)
@@ -186,7 +186,7 @@ func TestADiskThatHangsIsAskedOnceAndHoldsNobodyUp(t *testing.T) {
 
 func TestScanEndsWithItsContext(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
+	tr.Add("sda", nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	s := scanner(tr, &reader{})
 	s.Read = func(context.Context, string) (signature.Signature, error) {
@@ -205,23 +205,23 @@ func TestRecheckRefusesWhatHasChanged(t *testing.T) {
 		change     func(tr *tree, r *reader)
 	}{
 		{"gone", "it is gone", func(tr *tree, _ *reader) { tr.remove("sys/class/block/sda") }},
-		{"replaced", "another device has taken its place", func(tr *tree, _ *reader) { tr.write("sys/devices/sda/diskseq", "9") }},
-		{"another serial", "another device", func(tr *tree, _ *reader) { tr.write("sys/devices/sda/serial", "X") }},
-		{"another size", "another device", func(tr *tree, _ *reader) { tr.write("sys/devices/sda/size", "8") }},
+		{"replaced", "another device has taken its place", func(tr *tree, _ *reader) { tr.Write("sys/devices/sda/diskseq", "9") }},
+		{"another serial", "another device", func(tr *tree, _ *reader) { tr.Write("sys/devices/sda/serial", "X") }},
+		{"another size", "another device", func(tr *tree, _ *reader) { tr.Write("sys/devices/sda/size", "8") }},
 		{"formatted", "holds an ext4 file system", func(_ *tree, r *reader) {
 			r.holds["sda"] = signature.Signature{Type: "ext4", Usage: "filesystem"}
 		}},
 		{"a physical volume", "holds an LVM physical volume", func(_ *tree, r *reader) { r.holds["sda"] = signature.Signature{Type: physicalVolume} }},
 		{"data of no format", "holds data at byte 512", func(_ *tree, r *reader) { r.holds["sda"] = signature.Signature{DataAt: 512} }},
-		{"partitioned", "partitioned (1 partition)", func(tr *tree, _ *reader) { tr.add("sda/sda1", map[string]string{"partition": "1"}) }},
-		{"mounted", "mounted at /srv", func(tr *tree, _ *reader) { tr.write("proc/1/mountinfo", "22 21 8:1 / /srv rw - ext4 x rw\n") }},
-		{"in an array", "in use by md0", func(tr *tree, _ *reader) { tr.holds("sda", "md0") }},
+		{"partitioned", "partitioned (1 partition)", func(tr *tree, _ *reader) { tr.Add("sda/sda1", map[string]string{"partition": "1"}) }},
+		{"mounted", "mounted at /srv", func(tr *tree, _ *reader) { tr.Write("proc/1/mountinfo", "22 21 8:1 / /srv rw - ext4 x rw\n") }},
+		{"in an array", "in use by md0", func(tr *tree, _ *reader) { tr.Holds("sda", "md0") }},
 		{"held", "held open exclusively", func(_ *tree, r *reader) { r.held["sda"] = ErrHeld }},
-		{"read-only", "read-only", func(tr *tree, _ *reader) { tr.write("sys/devices/sda/ro", "1") }},
+		{"read-only", "read-only", func(tr *tree, _ *reader) { tr.Write("sys/devices/sda/ro", "1") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := newTree(t)
-			tr.add("sda", nil)
+			tr.Add("sda", nil)
 			r := &reader{holds: map[string]signature.Signature{}, held: map[string]error{}}
 			s := scanner(tr, r)
 			found := scan(t, s)
@@ -238,7 +238,7 @@ func TestRecheckRefusesWhatHasChanged(t *testing.T) {
 
 func TestRecheckOfAnUnreadableDiskFails(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
+	tr.Add("sda", nil)
 	s := scanner(tr, &reader{fails: map[string]error{"sda": signature.ErrUnreadable}})
 	if err := s.Recheck(context.Background(), tr.find(tr.dev("sda"))); !errors.Is(err, signature.ErrUnreadable) {
 		t.Errorf("got %v", err)

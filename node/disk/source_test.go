@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,96 +11,37 @@ import (
 	"time"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/disk/disktest"
 )
 
-// tree is a made-up /sys, /dev and /proc, with links where the kernel has them.
+// tree is a made-up machine, and what is discovered on it.
 type tree struct {
-	t      *testing.T
-	root   string
-	number int
+	*disktest.Tree
+	t *testing.T
 }
 
 func newTree(t *testing.T) *tree {
 	t.Helper()
-	tr := &tree{t: t, root: t.TempDir()}
-	tr.write("proc/self/mountinfo", "21 1 0:5 / /dev rw - devtmpfs none rw\n")
-	tr.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
-	tr.folder("sys/class/block")
-	tr.folder("dev")
-	return tr
+	return &tree{disktest.New(t), t}
 }
 
 func (tr *tree) source() Source {
-	return Source{Sys: tr.root + "/sys", Dev: tr.root + "/dev", Proc: tr.root + "/proc"}
+	return Source{Sys: tr.Root + "/sys", Dev: tr.Root + "/dev", Proc: tr.Root + "/proc"}
 }
 
-func (tr *tree) dev(name string) string { return filepath.Join(tr.root, "dev", name) }
-
-func (tr *tree) folder(path string) {
-	tr.t.Helper()
-	if err := os.MkdirAll(filepath.Join(tr.root, path), 0o755); err != nil {
-		tr.t.Fatal(err)
-	}
-}
-
-func (tr *tree) write(path, text string) {
-	tr.t.Helper()
-	tr.folder(filepath.Dir(path))
-	if err := os.WriteFile(filepath.Join(tr.root, path), []byte(text), 0o644); err != nil {
-		tr.t.Fatal(err)
-	}
-}
-
-func (tr *tree) link(path, target string) {
-	tr.t.Helper()
-	tr.folder(filepath.Dir(path))
-	if err := os.Symlink(target, filepath.Join(tr.root, path)); err != nil {
-		tr.t.Fatal(err)
-	}
-}
-
-// add makes a device of 10 GiB in devices/<at>; attributes change or add files, an empty one removes.
-func (tr *tree) add(at string, attributes map[string]string) {
-	tr.t.Helper()
-	tr.number++
-	name := filepath.Base(at)
-	all := map[string]string{
-		"dev": fmt.Sprintf("8:%d", tr.number), "size": fmt.Sprint(int64(10 * lvm.GiB / lvm.Sector)), "ro": "0",
-		"stat": "1 2 3 4 5 6 7 8 9 10 11", "hidden": "0",
-	}
-	if !strings.Contains(at, "/") {
-		all["removable"], all["queue/rotational"], all["diskseq"] = "0", "0", fmt.Sprint(tr.number)
-	}
-	for name, value := range attributes {
-		all[name] = value
-	}
-	dir := "sys/devices/" + at
-	tr.folder(dir + "/holders")
-	for name, value := range all {
-		if value != "" {
-			tr.write(dir+"/"+name, value+"\n")
-		}
-	}
-	tr.link("sys/class/block/"+name, "../../devices/"+at)
-	tr.write("dev/"+nodeName(name), "")
-}
-
-// holds says that device holder is made of the device at.
-func (tr *tree) holds(at, holder string) {
-	tr.link("sys/devices/"+at+"/holders/"+holder, "../../"+holder)
-}
+func (tr *tree) dev(name string) string { return filepath.Join(tr.Root, "dev", name) }
 
 // TestListingWaitsForAHolderToSayWhatItIs makes a logical volume as device-mapper does: it holds the disk before sysfs has
 // its name.
 func TestListingWaitsForAHolderToSayWhatItIs(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
-	tr.add("dm-0", map[string]string{"size": "0"})
-	tr.holds("sda", "dm-0")
+	tr.Add("sda", nil)
+	tr.Add("dm-0", map[string]string{"size": "0"})
+	tr.Holds("sda", "dm-0")
 	go func() {
 		time.Sleep(2 * settlePause)
-		tr.write("sys/devices/dm-0/dm/uuid", "LVM-x")
-		tr.write("sys/devices/dm-0/dm/name", "vg-lv")
+		tr.Write("sys/devices/dm-0/dm/uuid", "LVM-x")
+		tr.Write("sys/devices/dm-0/dm/name", "vg-lv")
 	}()
 	if d := tr.find(tr.dev("sda")); !d.heldByVolumes() {
 		t.Errorf("held by %+v, want a logical volume", d.Holders)
@@ -129,14 +69,14 @@ func (tr *tree) find(path string) Disk {
 
 func TestDiscoverDescribesADisk(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sdb", map[string]string{
+	tr.Add("sdb", map[string]string{
 		"ro": "1", "removable": "1", "queue/rotational": "1", "device/model": "FAST 100 ", "wwid": "naa.5000",
 		"device/vpd_pg80": "\x00\x80\x00\x08  S3R1AL\x00",
 	})
-	tr.link("dev/disk/by-id/ata-FAST_100", "../../sdb")
-	tr.link("dev/disk/by-path/pci-1", "../../sdb")
-	tr.link("dev/data", "disk/by-id/ata-FAST_100")
-	tr.link("dev/disk/by-id/gone", "../../sdz")
+	tr.Link("dev/disk/by-id/ata-FAST_100", "../../sdb")
+	tr.Link("dev/disk/by-path/pci-1", "../../sdb")
+	tr.Link("dev/data", "disk/by-id/ata-FAST_100")
+	tr.Link("dev/disk/by-id/gone", "../../sdz")
 	want := Disk{
 		Path: tr.dev("sdb"), Links: []string{tr.dev("data"), tr.dev("disk/by-id/ata-FAST_100"), tr.dev("disk/by-path/pci-1")},
 		Number: Number{8, 1}, Sequence: 1, Kind: Whole, Size: 10 * lvm.GiB, Rotational: true, ReadOnly: true, Removable: true,
@@ -149,9 +89,9 @@ func TestDiscoverDescribesADisk(t *testing.T) {
 
 func TestDiscoverKnowsPartitions(t *testing.T) {
 	tr := newTree(t)
-	tr.add("nvme0n1", map[string]string{"serial": "S", "queue/rotational": "0"})
-	tr.add("nvme0n1/nvme0n1p1", map[string]string{"partition": "1", "size": "2048"})
-	tr.add("nvme0n1/nvme0n1p2", map[string]string{"partition": "2"})
+	tr.Add("nvme0n1", map[string]string{"serial": "S", "queue/rotational": "0"})
+	tr.Add("nvme0n1/nvme0n1p1", map[string]string{"partition": "1", "size": "2048"})
+	tr.Add("nvme0n1/nvme0n1p2", map[string]string{"partition": "2"})
 	disk, part := tr.find(tr.dev("nvme0n1")), tr.find(tr.dev("nvme0n1p1"))
 	if want := []string{tr.dev("nvme0n1p1"), tr.dev("nvme0n1p2")}; !slices.Equal(disk.Partitions, want) {
 		t.Errorf("partitions %v, want %v", disk.Partitions, want)
@@ -169,8 +109,8 @@ func TestDiscoverTellsDeviceMapperDevicesApart(t *testing.T) {
 		{"LVM-3UKpBd3r", ""}, {"mpath-3600", Multipath}, {"CRYPT-LUKS2-1234-data", Crypt}, {"part1-mpath-3600", Partition}, {"", Mapped}, {"DOCKER-1", Mapped},
 	} {
 		tr := newTree(t)
-		tr.add("dm-0", map[string]string{"dm/name": "data", "dm/uuid": c.uuid})
-		tr.link("dev/mapper/data", "../dm-0")
+		tr.Add("dm-0", map[string]string{"dm/name": "data", "dm/uuid": c.uuid})
+		tr.Link("dev/mapper/data", "../dm-0")
 		disks := tr.discover()
 		if c.kind == "" {
 			if len(disks) != 0 {
@@ -190,16 +130,16 @@ func TestDiscoverTellsDeviceMapperDevicesApart(t *testing.T) {
 
 func TestDiscoverNamesHolders(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
-	tr.add("sdb", nil)
-	tr.add("sdc", nil)
-	tr.add("md127", map[string]string{"md/level": "raid1"})
-	tr.add("dm-0", map[string]string{"dm/name": "loam--fast-pool_tdata", "dm/uuid": "LVM-xyz"})
-	tr.add("dm-1", map[string]string{"dm/name": "mpatha", "dm/uuid": "mpath-3600"})
-	tr.holds("sda", "md127")
-	tr.holds("sdb", "dm-0")
-	tr.holds("sdc", "dm-1")
-	tr.holds("sdc", "bcache0")
+	tr.Add("sda", nil)
+	tr.Add("sdb", nil)
+	tr.Add("sdc", nil)
+	tr.Add("md127", map[string]string{"md/level": "raid1"})
+	tr.Add("dm-0", map[string]string{"dm/name": "loam--fast-pool_tdata", "dm/uuid": "LVM-xyz"})
+	tr.Add("dm-1", map[string]string{"dm/name": "mpatha", "dm/uuid": "mpath-3600"})
+	tr.Holds("sda", "md127")
+	tr.Holds("sdb", "dm-0")
+	tr.Holds("sdc", "dm-1")
+	tr.Holds("sdc", "bcache0")
 	for path, want := range map[string][]Holder{
 		"sda": {{"md127", MD}}, "sdb": {{"loam--fast-pool_tdata", LV}}, "sdc": {{"bcache0", Mapped}, {"mpatha", Multipath}}, "md127": nil,
 	} {
@@ -217,13 +157,13 @@ func TestDiscoverNamesHolders(t *testing.T) {
 
 func TestDiscoverLeavesOutWhatCanNeverBeUsed(t *testing.T) {
 	tr := newTree(t)
-	tr.add("ram0", map[string]string{"dev": "1:0"})
-	tr.add("fd0", map[string]string{"dev": "2:0"})
-	tr.add("sr0", map[string]string{"dev": "11:0"})
-	tr.add("loop0", map[string]string{"dev": "7:0", "size": "0"})
-	tr.add("zram0", map[string]string{"dev": "252:0"})
-	tr.add("nvme0c0n1", map[string]string{"hidden": "1", "dev": "", "stat": ""})
-	tr.add("loop1", map[string]string{"dev": "7:1"})
+	tr.Add("ram0", map[string]string{"dev": "1:0"})
+	tr.Add("fd0", map[string]string{"dev": "2:0"})
+	tr.Add("sr0", map[string]string{"dev": "11:0"})
+	tr.Add("loop0", map[string]string{"dev": "7:0", "size": "0"})
+	tr.Add("zram0", map[string]string{"dev": "252:0"})
+	tr.Add("nvme0c0n1", map[string]string{"hidden": "1", "dev": "", "stat": ""})
+	tr.Add("loop1", map[string]string{"dev": "7:1"})
 	if got := tr.discover(); len(got) != 1 || got[0].Kind != Loop || got[0].Path != tr.dev("loop1") {
 		t.Errorf("got %+v, want loop1 alone", got)
 	}
@@ -232,13 +172,13 @@ func TestDiscoverLeavesOutWhatCanNeverBeUsed(t *testing.T) {
 func TestDiscoverFindsMountsAndSwap(t *testing.T) {
 	tr := newTree(t)
 	for _, name := range []string{"sda", "sdb", "sdc", "sdd", "sde"} {
-		tr.add(name, nil)
+		tr.Add(name, nil)
 	}
-	tr.link("dev/disk/by-label/pg data", "../../sdb")
-	tr.write("proc/self/mountinfo", "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"+
-		`22 21 0:44 / /srv/pg\040data rw master:1 shared:2 - btrfs `+tr.root+`/dev/disk/by-label/pg\040data rw`+"\n")
-	tr.write("proc/1/mountinfo", "23 1 8:1 / /host rw - ext4 /dev/root rw\n24 1 8:3 / /elsewhere rw - ext4 none rw\n")
-	tr.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"+tr.root+"/dev/sdd partition 1 0 -2\n/swap\\040file file 1 0 -3\n")
+	tr.Link("dev/disk/by-label/pg data", "../../sdb")
+	tr.Write("proc/self/mountinfo", "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"+
+		`22 21 0:44 / /srv/pg\040data rw master:1 shared:2 - btrfs `+tr.Root+`/dev/disk/by-label/pg\040data rw`+"\n")
+	tr.Write("proc/1/mountinfo", "23 1 8:1 / /host rw - ext4 /dev/root rw\n24 1 8:3 / /elsewhere rw - ext4 none rw\n")
+	tr.Write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"+tr.Root+"/dev/sdd partition 1 0 -2\n/swap\\040file file 1 0 -3\n")
 	for name, want := range map[string][]string{"sda": {"/", "/host"}, "sdb": {"/srv/pg data"}, "sdc": {"/elsewhere"}, "sdd": nil, "sde": nil} {
 		if d := tr.find(tr.dev(name)); !slices.Equal(d.Mounts, want) || d.Swap != (name == "sdd") {
 			t.Errorf("%s is mounted at %q, swap %v; want %q", name, d.Mounts, d.Swap, want)
@@ -252,16 +192,16 @@ func TestDiscoverFailsRatherThanTakeAFailedLookUpForAbsence(t *testing.T) {
 		how  func(tr *tree)
 	}{
 		{"no mounts", func(tr *tree) { tr.remove("proc/self/mountinfo") }},
-		{"mounts that cannot be read", func(tr *tree) { tr.write("proc/self/mountinfo", "21 1 8:1 / /\n") }},
+		{"mounts that cannot be read", func(tr *tree) { tr.Write("proc/self/mountinfo", "21 1 8:1 / /\n") }},
 		{"no /sys", func(tr *tree) { tr.remove("sys/class/block") }},
 		{"no holders", func(tr *tree) { tr.remove("sys/devices/sda/holders") }},
 		{"no size", func(tr *tree) { tr.remove("sys/devices/sda/size") }},
-		{"a size that is none", func(tr *tree) { tr.write("sys/devices/sda/size", "-1") }},
-		{"no number", func(tr *tree) { tr.write("sys/devices/sda/dev", "8") }},
+		{"a size that is none", func(tr *tree) { tr.Write("sys/devices/sda/size", "-1") }},
+		{"no number", func(tr *tree) { tr.Write("sys/devices/sda/dev", "8") }},
 	} {
 		t.Run(break_.name, func(t *testing.T) {
 			tr := newTree(t)
-			tr.add("sda", nil)
+			tr.Add("sda", nil)
 			break_.how(tr)
 			if disks, err := Discover(context.Background(), tr.source()); err == nil {
 				t.Errorf("got %+v without an error", disks)
@@ -272,15 +212,15 @@ func TestDiscoverFailsRatherThanTakeAFailedLookUpForAbsence(t *testing.T) {
 
 func (tr *tree) remove(path string) {
 	tr.t.Helper()
-	if err := os.RemoveAll(filepath.Join(tr.root, path)); err != nil {
+	if err := os.RemoveAll(filepath.Join(tr.Root, path)); err != nil {
 		tr.t.Fatal(err)
 	}
 }
 
 func TestDiscoverPassesOverADeviceThatGoesAway(t *testing.T) {
 	tr := newTree(t)
-	tr.add("sda", nil)
-	tr.add("sdb", nil)
+	tr.Add("sda", nil)
+	tr.Add("sdb", nil)
 	tr.remove("sys/devices/sdb") // its link in class/block leads nowhere
 	if got := tr.discover(); len(got) != 1 {
 		t.Errorf("got %+v", got)
@@ -289,7 +229,7 @@ func TestDiscoverPassesOverADeviceThatGoesAway(t *testing.T) {
 
 func TestDiscoverNamesNodesInFolders(t *testing.T) {
 	tr := newTree(t)
-	tr.add("cciss!c0d0", nil)
+	tr.Add("cciss!c0d0", nil)
 	if got := tr.discover(); len(got) != 1 || got[0].Path != tr.dev("cciss/c0d0") {
 		t.Errorf("got %+v", got)
 	}

@@ -2,10 +2,8 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,23 +14,22 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/disk"
+	"github.com/loam-storage/loam/node/disk/disktest"
 	"github.com/loam-storage/loam/node/signature"
 )
 
 // machine is a made-up machine with blank disks of 1 GiB, whose LVM writes to the disks that it takes.
 type machine struct {
 	*lvmtest.Fake
+	*disktest.Tree
 	t     *testing.T
-	root  string
 	disks []string
 	lost  int // how many disks each group misses
 }
 
 func newMachine(t *testing.T, names ...string) *machine {
 	t.Helper()
-	m := &machine{Fake: lvmtest.NewFake(nil), t: t, root: t.TempDir()}
-	m.put("proc/self/mountinfo", "21 1 0:5 / /dev rw - devtmpfs none rw")
-	m.put("proc/swaps", "Filename Type Size Used Priority")
+	m := &machine{Fake: lvmtest.NewFake(nil), Tree: disktest.New(t), t: t}
 	for _, name := range names {
 		m.plug(name)
 	}
@@ -42,38 +39,21 @@ func newMachine(t *testing.T, names ...string) *machine {
 // plug adds a blank disk.
 func (m *machine) plug(name string) {
 	m.t.Helper()
-	at, class := "sys/devices/"+name, filepath.Join(m.root, "sys/class/block")
-	if err := errors.Join(os.MkdirAll(class, 0o755), os.MkdirAll(filepath.Join(m.root, at, "holders"), 0o755), os.Symlink("../../devices/"+name, filepath.Join(class, name))); err != nil {
-		m.t.Fatal(err)
-	}
-	for file, text := range map[string]string{
-		"dev": fmt.Sprintf("8:%d", len(m.disks)), "size": "2097152", "ro": "0", "hidden": "0", "removable": "0", "queue/rotational": "0",
-	} {
-		m.put(at+"/"+file, text)
-	}
+	m.Add(name, map[string]string{"size": fmt.Sprint(int64(lvm.GiB / lvm.Sector))})
 	m.AddDisk("/dev/"+name, lvm.GiB)
 	m.disks = append(m.disks, name)
 	m.written(0)
 }
 
-// put writes a file of the kernel's.
-func (m *machine) put(path, text string) {
-	m.t.Helper()
-	path = filepath.Join(m.root, path)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text+"\n"), 0o644)); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
 // written says how often each disk was written to.
 func (m *machine) written(times int) {
 	for _, name := range m.disks {
-		m.put("sys/devices/"+name+"/stat", fmt.Sprintf("1 2 3 4 %[1]d 6 %[1]d 8 9 10 11", times))
+		m.Write("sys/devices/"+name+"/stat", fmt.Sprintf("1 2 3 4 %[1]d 6 %[1]d 8 9 10 11\n", times))
 	}
 }
 
 func (m *machine) source() disk.Source {
-	return disk.Source{Sys: filepath.Join(m.root, "sys"), Proc: filepath.Join(m.root, "proc")}
+	return disk.Source{Sys: filepath.Join(m.Root, "sys"), Proc: filepath.Join(m.Root, "proc")}
 }
 
 func (m *machine) CreateGroup(c lvm.CreateGroup) error {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,9 +49,20 @@ func start(t *testing.T) bed {
 		if t.Failed() {
 			b.tell()
 		}
-		b.try("delete", "namespace", b.namespace, "--timeout=180s")
+		b.end()
 	})
 	return b
+}
+
+// end deletes the test's namespace with all that is in it: what stays takes its room from the tests that follow.
+func (b bed) end() {
+	if _, err := b.try("delete", "namespace", b.namespace, "--timeout=180s"); err != nil {
+		b.Errorf("the namespace is not gone, and is deleted once more: %v", err)
+		if _, err := b.try("delete", "namespace", b.namespace, "--ignore-not-found", "--timeout=180s"); err != nil {
+			b.Errorf("what follows has less room: %v", err)
+			b.tell()
+		}
+	}
 }
 
 // tell logs what a person would look at.
@@ -61,7 +74,7 @@ func (b bed) tell() {
 		{"--namespace", install, "logs", "deployment/loam-controller", "--all-containers", "--tail=15", "--prefix"},
 	} {
 		out, err := b.try(args...)
-		b.Logf("$ kubectl %s\n%s%v", strings.Join(args, " "), out, err)
+		b.Logf("$ kubectl %s\n%s%v", strings.Join(args, " "), telling(out), err)
 	}
 	// Of a node that is off or hangs, its own logs are all there is.
 	for _, pattern := range []string{"k*.log", "k*/kubelet.log", "k*/containerd.log"} {
@@ -70,20 +83,23 @@ func (b bed) tell() {
 			b.Log(err)
 		}
 		for _, l := range logs {
-			b.Logf("%s ends with\n%s", l, tail(l))
+			text, err := os.ReadFile(l)
+			b.Logf("%s ends with\n%s%v", l, telling(string(text)), err)
 		}
 	}
 }
 
-// tail is what a log says last, or why it cannot be read.
-func tail(file string) string {
-	const lines, most = 15, 16 << 10
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
+// usual are lines of which a failed test's log would have hundreds: what is as it should be, and a log's mere information.
+var usual = regexp.MustCompile(`1/1 +Running| Bound | Normal +(Scheduled|Pull|Creat|Start|Wait|Provision|External)|level=info|^I\d{4} `)
+
+// telling is a text, or what is unusual in a long one.
+func telling(text string) string {
+	const most = 25
+	lines := slices.Collect(strings.Lines(text))
+	if len(lines) > most {
+		lines = slices.DeleteFunc(lines, usual.MatchString)
 	}
-	last := strings.Split(string(bytes.TrimSpace(text[max(0, len(text)-most):])), "\n")
-	return strings.Join(last[max(0, len(last)-lines):], "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "")
 }
 
 // try runs kubectl in the test's namespace.
@@ -148,7 +164,7 @@ func (b bed) until(what string, holds func() (string, bool)) string {
 			return is
 		}
 		if time.Now().After(end) {
-			b.Fatalf("%s: not within %v; it is %q", what, soon, is)
+			b.Fatalf("%s: not within %v; it is %.500q", what, soon, is)
 		}
 	}
 }
