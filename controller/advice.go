@@ -20,6 +20,9 @@ const adviceAfter = 30 * time.Second
 // poolParameter is the parameter of a StorageClass that names its pool (docs/reference/storageclass.md).
 const poolParameter = "pool"
 
+// selectedNode is the annotation in which kube-scheduler names the node that it chose for a claim (storage API, "volume binding").
+const selectedNode = "volume.kubernetes.io/selected-node"
+
 // advice is what to say of a claim.
 type advice struct {
 	claim           *corev1.PersistentVolumeClaim
@@ -49,9 +52,10 @@ func advise(classes []*storagev1.StorageClass, capacities []*storagev1.CSIStorag
 	return all
 }
 
-// isWaiting says whether a claim still waits for a volume.
+// isWaiting says whether a claim still waits for a node. Where it has one, its volume may be in the making, and part of what is
+// taken; if the node refuses, external-provisioner says why, and takes the node away.
 func isWaiting(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.Status.Phase == corev1.ClaimPending && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil
+	return claim.Annotations[selectedNode] == "" && claim.Status.Phase == corev1.ClaimPending && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil
 }
 
 func className(claim *corev1.PersistentVolumeClaim) string {

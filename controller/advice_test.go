@@ -54,6 +54,7 @@ func TestClaimsThatCannotBePlacedAreToldWhy(t *testing.T) {
 	capacities := []*storagev1.CSIStorageCapacity{published("fast", "n1", "10Gi"), published("fast", "n2", "20Gi"), published("fast", "n3", "0")}
 	bound := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName, c.Status.Phase = "pv", corev1.ClaimBound }
 	young := func(c *corev1.PersistentVolumeClaim) { c.CreationTimestamp = metav1.NewTime(time.Unix(71, 0)) }
+	placed := func(c *corev1.PersistentVolumeClaim) { c.Annotations = map[string]string{selectedNode: "n1"} }
 	for name, c := range map[string]struct {
 		claim        *corev1.PersistentVolumeClaim
 		reason, says string
@@ -66,6 +67,7 @@ func TestClaimsThatCannotBePlacedAreToldWhy(t *testing.T) {
 		"not ours":                 {claim("others", "1Gi"), "", ""},
 		"bound":                    {claim("typo", "1Gi", bound), "", ""},
 		"just made":                {claim("typo", "1Gi", young), "", ""},
+		"in the making":            {claim("fast", "21Gi", placed), "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := advise(classes, capacities, []*corev1.PersistentVolumeClaim{c.claim}, time.Unix(100, 0))

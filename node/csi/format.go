@@ -46,6 +46,9 @@ func (d *Driver) doubtful(ctx context.Context, v live) bool {
 }
 
 func (d *Driver) mayFormat(ctx context.Context, v live) error {
+	if zero, err := signature.Zero(v.device.Path); err != nil || zero {
+		return err
+	}
 	found, err := signature.Read(ctx, v.device.Path)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -71,14 +72,43 @@ func (d *Device) Read(from, to lvm.Bytes) ([]byte, error) {
 	}
 	start := from.RoundDown(block)
 	buffer := aligned(int((to - start).RoundUp(block)))
-	n, err := d.file.ReadAt(buffer, int64(start))
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err := d.fill(buffer, start, to); err != nil {
 		return nil, err
 	}
-	if lvm.Bytes(n) < to-start {
-		return nil, fmt.Errorf("reading %s from byte %d: %w", d.file.Name(), start, io.ErrUnexpectedEOF)
-	}
 	return buffer[from-start : to-start : to-start], nil
+}
+
+// fill reads at least from start to a place, into a buffer that ends at or behind it.
+func (d *Device) fill(buffer []byte, start, to lvm.Bytes) error {
+	n, err := d.file.ReadAt(buffer, int64(start))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if lvm.Bytes(n) < to-start {
+		return fmt.Errorf("reading %s from byte %d: %w", d.file.Name(), start, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// piece is how much Zero reads at once.
+const piece = 256 * lvm.KiB
+
+var zeroes [piece]byte
+
+// Zero says whether a device holds nothing but zeroes from one place to another, or to its end if that comes first; all of it is read,
+// whatever is found. Errors: as of Read.
+func (d *Device) Zero(from, to lvm.Bytes) (bool, error) {
+	from, to = max(0, from), min(to, d.Size)
+	buffer, all := aligned(int(piece)), true
+	for start := from.RoundDown(block); start < to; start += piece {
+		part := buffer[:min(piece, (to - start).RoundUp(block))]
+		if err := d.fill(part, start, min(to, start+piece)); err != nil {
+			return false, err
+		}
+		of := part[max(from-start, 0):min(piece, to-start)]
+		all = all && bytes.Equal(of, zeroes[:len(of)])
+	}
+	return all, nil
 }
 
 // Flush makes what was written to the device survive a power cut.

@@ -69,6 +69,40 @@ func TestAFileThatShrankIsAnError(t *testing.T) {
 	}
 }
 
+func TestZeroSeesEachByteOfItsRangeAndNoOther(t *testing.T) {
+	const size = 2*piece + 5000
+	path := filepath.Join(t.TempDir(), "image")
+	for _, at := range []lvm.Bytes{0, 1, 4095, 4096, piece - 1, piece, 2*piece + 4999} {
+		content := make([]byte, size)
+		content[at] = 1
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		for _, r := range [][2]lvm.Bytes{{0, size}, {-9, 2 * size}, {at, at + 1}, {0, at}, {at + 1, size}, {at, at}, {1, piece + 1}} {
+			want := at < r[0] || at >= r[1]
+			if zero, err := d.Zero(r[0], r[1]); err != nil || zero != want {
+				t.Errorf("a byte at %d: Zero(%d, %d) = %v, %v; want %v", at, r[0], r[1], zero, err, want)
+			}
+		}
+	}
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Zero(0, size); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Zero of what cannot be read: %v; want ErrUnexpectedEOF", err)
+	}
+}
+
 func TestOnlyDevicesAndFilesAreOpened(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {

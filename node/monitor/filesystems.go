@@ -11,6 +11,17 @@ import (
 	"github.com/loam-storage/loam/node/pool"
 )
 
+// fileSystems are the conditions of a pool's file systems, as of the last slow tick: each of them is a question to the kernel, and a look
+// follows each volume that is made.
+func (m *Monitor) fileSystems(ctx context.Context, c config.Pool, report lvm.Report) []Condition {
+	known, asked := m.failed[c.Name]
+	if !asked {
+		known = assessFileSystems(m.failing(ctx, c, report))
+		m.failed[c.Name] = known
+	}
+	return known
+}
+
 // failing are the volumes of a pool whose mounted file systems have failed.
 func (m *Monitor) failing(ctx context.Context, c config.Pool, report lvm.Report) []pool.Volume {
 	var volumes []pool.Volume

@@ -31,8 +31,10 @@ type Monitor struct {
 
 	// Of the one goroutine that looks:
 	pace     pace
-	extended bool      // the last look extended a pool
-	vain     time.Time // when it was last hurried to no avail: a pool that cannot be extended is not worth looking at all the time
+	extended bool                   // the last look extended a pool
+	vain     time.Time              // when it was last hurried to no avail: a pool that cannot be extended is not worth looking at all the time
+	failed   map[string][]Condition // of each pool's file systems, of which no event tells,
+	asked    time.Time              // and when they were last looked at
 
 	mu         sync.Mutex // guards what follows
 	conditions []Condition
@@ -140,6 +142,9 @@ func (m *Monitor) look(ctx context.Context) (near, tight bool) {
 	var conditions []Condition
 	m.pace.follow(m.pools.All(), report)
 	m.extended = false
+	if time.Since(m.asked) >= slowTick {
+		m.failed, m.asked = map[string][]Condition{}, time.Now()
+	}
 	for _, c := range m.pools.All() {
 		vg, ok := report.VolumeGroup(c.VolumeGroup)
 		if !ok {
@@ -155,7 +160,7 @@ func (m *Monitor) look(ctx context.Context) (near, tight bool) {
 		}
 		conditions = append(conditions, plan.Conditions...)
 		if !vg.Silent() {
-			conditions = append(conditions, assessFileSystems(m.failing(ctx, c, report))...)
+			conditions = append(conditions, m.fileSystems(ctx, c, report)...)
 		}
 		near, tight = near || plan.Close, tight || plan.Tight
 	}

@@ -81,18 +81,32 @@ func Read(ctx context.Context, path string) (Signature, error) {
 
 // readable says whether all that blkid looks at can be read. Errors: ErrUnreadable.
 func readable(path string) error {
-	d, err := device.Open(path)
-	if err == nil {
-		defer d.Close()
-		_, err = d.Read(0, reach)
-	}
-	if err == nil {
-		_, err = d.Read(d.Size-reach, d.Size)
-	}
+	_, err := Zero(path)
+	return err
+}
+
+// Zero says whether all that blkid looks at holds nothing but zeroes, in which it finds nothing: enough to know of a volume that
+// Loam made itself, and no process. Errors: ErrUnreadable.
+func Zero(path string) (bool, error) {
+	zero, err := zero(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", path, ErrUnreadable, err)
+		return false, fmt.Errorf("%s: %w: %w", path, ErrUnreadable, err)
 	}
-	return nil
+	return zero, nil
+}
+
+func zero(path string) (bool, error) {
+	d, err := device.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	head, err := d.Zero(0, reach)
+	if err != nil {
+		return false, err
+	}
+	tail, err := d.Zero(d.Size-reach, d.Size)
+	return head && tail, err
 }
 
 // content is what a device holds at both ends, which are the same bytes where it is small.

@@ -26,7 +26,6 @@ localStorageCapacityIsolation: false
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 10Mi, nodefs.available: 0%%, imagefs.available: 0%%, nodefs.inodesFree: 0%%, imagefs.inodesFree: 0%%}
 nodeStatusUpdateFrequency: 5s
-volumeStatsAggPeriod: 10s
 syncFrequency: 10s
 resolvConf: ""
 maxPods: 60

@@ -273,7 +273,9 @@ func (s *stage) fill(scheduler, extender, size string) {
 	from := time.Now()
 	for n := range burstPods {
 		all = append(all, fmt.Sprintf("%s-%02d", extender, n))
-		s.makeOf(burstClass, all[n], size, func(p *corev1.PodSpec) { p.SchedulerName = scheduler })
+		s.makeOf(burstClass, all[n], size, func(p *corev1.PodSpec) {
+			p.SchedulerName, p.HostNetwork, p.AutomountServiceAccountToken = scheduler, true, new(bool) // as burstPod
+		})
 	}
 	there := func() (ready int) {
 		for _, n := range all {
