@@ -101,7 +101,7 @@ func (d *Device) Zero(from, to lvm.Bytes) (bool, error) {
 	from, to = max(0, from), min(to, d.Size)
 	buffer, all := aligned(int(piece)), true
 	for start := from.RoundDown(block); start < to; start += piece {
-		part := buffer[:min(piece, (to - start).RoundUp(block))]
+		part := buffer[:min(piece, (to-start).RoundUp(block))]
 		if err := d.fill(part, start, min(to, start+piece)); err != nil {
 			return false, err
 		}
