@@ -192,7 +192,8 @@ func (s *stage) makeOf(class, name, size string, change func(*corev1.PodSpec)) {
 // clear deletes all pods and claims of the test, and waits until their volumes are gone.
 func (s *stage) clear() {
 	s.Helper()
-	s.kubectl("delete", "pods,pvc", "--all", "--timeout=280s")
+	s.endPods()
+	s.kubectl("delete", "pvc", "--all", "--timeout=280s")
 	s.until("no volume is left", func() (string, bool) {
 		out, err := s.try("get", "pv", "-o", "jsonpath={.items[*].spec.claimRef.namespace}")
 		return out, err == nil && !strings.Contains(out, s.namespace)

@@ -69,6 +69,19 @@ func (b bed) end() {
 	}
 }
 
+// endPods deletes all pods of the test, a few at a time: of a hundred that end at once, containerd loses one now and then, which then never ends.
+func (b bed) endPods() {
+	out, err := b.try("get", "pods", "-o", "jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		b.Log(err)
+	}
+	for some := range slices.Chunk(strings.Fields(out), 10) {
+		if _, err := b.try(append([]string{"delete", "pods", "--ignore-not-found", "--timeout=90s"}, some...)...); err != nil {
+			b.Logf("some pods do not end yet: %v", err)
+		}
+	}
+}
+
 // tell logs what a person would look at.
 func (b bed) tell() {
 	for _, args := range [][]string{

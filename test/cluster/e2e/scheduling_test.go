@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,17 +145,11 @@ func TestExtenderPlacesABurstThatFillsTheNodes(t *testing.T) {
 	b := start(t)
 	size := b.large()
 	var all string
-	var names []string
 	for n := range burstPods {
 		name := fmt.Sprintf("b%02d", n)
-		names = append(names, name)
 		all += claim(name, burstClass, size) + pod(name, name, asked, burstPod)
 	}
-	t.Cleanup(func() { // a few at a time, of which containerd loses none
-		for some := range slices.Chunk(names, 20) {
-			b.try(append([]string{"delete", "pods", "--ignore-not-found", "--timeout=60s"}, some...)...)
-		}
-	})
+	t.Cleanup(b.endPods)
 	b.apply(all)
 	b.running(burstPods)
 	if why := b.refused(); why != "" {
