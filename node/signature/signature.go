@@ -74,19 +74,13 @@ func Read(ctx context.Context, path string) (Signature, error) {
 	}
 	s.Blank = !known && s.DataAt < 0
 	if !known {
-		err = readable(path) // or blkid may have found nothing because it could not read
+		_, err = Zero(path) // which reads all of it: or blkid may have found nothing because it could not
 	}
 	return s, err
 }
 
-// readable says whether all that blkid looks at can be read. Errors: ErrUnreadable.
-func readable(path string) error {
-	_, err := Zero(path)
-	return err
-}
-
-// Zero says whether all that blkid looks at holds nothing but zeroes, in which it finds nothing: enough to know of a volume that
-// Loam made itself, and no process. Errors: ErrUnreadable.
+// Zero reads all that blkid looks at, and says whether it is nothing but zeroes, in which blkid finds nothing: enough to know of a volume
+// that Loam made itself, and no process. Errors: ErrUnreadable.
 func Zero(path string) (bool, error) {
 	zero, err := zero(path)
 	if err != nil {
