@@ -1,6 +1,10 @@
 package lvm
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // What tests outside the package need: the raw report, for captures, and the settings, for LVM's own opinion of them.
 
@@ -21,9 +25,16 @@ func (l *LVM) Ask() (Report, error) {
 	return l.ask(l.allowed())
 }
 
+// Read is by a reader that has read nothing before: of a device that does not answer it has nothing to be compared.
 func (l *LVM) Read() (Report, error) {
 	r := newReader(&l.asked)
-	return r.report(l.allowed())
+	report, err := r.report(l.allowed())
+	for path, d := range r.disks {
+		if err == nil && d.silent {
+			err = fmt.Errorf("%s %w", path, ErrSilent)
+		}
+	}
+	return report, err
 }
 
 // Metadata is what a device carries: its label and the headers of its metadata areas, and the text in them.

@@ -20,7 +20,8 @@ var errUnsure = errors.New("LVM has to be asked")
 const attempts = 5
 
 // reader reads reports. It is for one goroutine. Of devices that do not answer it reports what they said last, and that they
-// are silent.
+// are silent; what never answered is not in the report, as LVM would not come back with one either. Packages that act on what
+// is missing know such a device from the scan of the disks, and its group from the last backup.
 type reader struct {
 	asked  *Questions
 	disks  map[string]disk        // by path
