@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // DisksEnv names blank disks for tests, separated by commas, as `go run ./test/guest --disks=…` sets it.
@@ -102,11 +104,11 @@ func wipe(device string) error {
 	if size < 2*ends {
 		return fmt.Errorf("%s: %d bytes are too few for a test", device, size)
 	}
-	zeroes := make([]byte, ends)
 	for _, at := range []int64{0, size - ends} {
-		if _, err := f.WriteAt(zeroes, at); err != nil {
-			return err
+		// The kernel's zeroes are made once. Memory of a process is dear in User Mode Linux: filling 2 MiB takes 20 ms.
+		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, at, ends); err != nil {
+			return fmt.Errorf("%s: zero %d bytes at %d: %w", device, ends, at, err)
 		}
 	}
-	return f.Sync()
+	return nil
 }
