@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -58,7 +59,7 @@ func (p Plan) within(ctx context.Context, f func(context.Context, *site) ([]benc
 	}
 	defer unlock()
 	p.LVM.SetDevices(s.pool.Devices)
-	s.volumes = volumes{lvm: p.LVM, group: s.pool.VolumeGroup, thinPool: s.pool.ThinPool, held: map[string]int{}}
+	s.volumes = volumes{lvm: p.LVM, group: s.pool.VolumeGroup, thinPool: s.pool.ThinPool, held: map[string]*os.File{}}
 	left, err := s.removeAll(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("removing what an earlier loam bench left: %w", err)

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/volume"
-	"golang.org/x/sys/unix"
 )
 
 // prefix begins the name of every volume that is made here, for people. By its tag alone it is known.
@@ -26,8 +26,8 @@ type volumes struct {
 	lvm      *lvm.LVM
 	group    string
 	thinPool string
-	held     map[string]int // descriptors that keep others from using a volume, by its name
-	closers  []func() error // of file systems
+	held     map[string]*os.File // open, to keep others from using a volume, by its name
+	closers  []func() error      // of file systems
 }
 
 // look is the group as it is now.
@@ -76,17 +76,17 @@ func (v *volumes) made(name string, err error) (lvm.Device, error) {
 
 // hold keeps others from mounting, formatting or removing a volume (open(2), O_EXCL of a block device).
 func (v *volumes) hold(name, path string) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
+	f, err := filesystem.OpenAlone(path, os.O_RDONLY)
 	if err != nil {
 		return fmt.Errorf("opening %s for this measurement alone: %w", path, err)
 	}
-	v.held[name] = fd
+	v.held[name] = f
 	return nil
 }
 
 func (v *volumes) release(name string) {
-	if fd, ok := v.held[name]; ok {
-		unix.Close(fd)
+	if f, ok := v.held[name]; ok {
+		_ = f.Close() // only read
 		delete(v.held, name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -214,6 +215,12 @@ func TestRealWipeLeavesNothingAndSparesWhatIsMounted(t *testing.T) {
 	if err := m.Unmount(target); err != nil {
 		t.Fatal(err)
 	}
+	// A process that is being started holds what its parent had open, and lets it go.
+	closing, err := OpenAlone(device, os.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { closing.Close() })
 	if err := Zero(context.Background(), device); err != nil {
 		t.Fatal(err)
 	}

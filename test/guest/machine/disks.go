@@ -55,15 +55,16 @@ func ParseDisks(s string) ([]Disk, error) {
 	return disks, nil
 }
 
-// openDisks opens the disks' files. Blank ones are sparse and have no name, so that nothing of them can stay behind.
-func openDisks(disks []Disk) (files []*os.File, err error) {
+// openDisks opens the disks' files. Blank ones are sparse and have no name, so that nothing of them can stay behind; they are in folder,
+// or in os.TempDir for "".
+func openDisks(folder string, disks []Disk) (files []*os.File, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(files)
 		}
 	}()
 	for _, disk := range disks {
-		file, err := openDisk(disk)
+		file, err := openDisk(folder, disk)
 		if err != nil {
 			return files, fmt.Errorf("disk: %w", err)
 		}
@@ -72,20 +73,20 @@ func openDisks(disks []Disk) (files []*os.File, err error) {
 	return files, nil
 }
 
-func openDisk(disk Disk) (*os.File, error) {
+func openDisk(folder string, disk Disk) (*os.File, error) {
 	if disk.Image != "" {
 		return openImage(disk.Image)
 	}
-	file, err := openNameless("guest-disk-*")
+	file, err := openNameless(folder, "guest-disk-*")
 	if err != nil {
 		return nil, err
 	}
 	return file, file.Truncate(disk.Size)
 }
 
-// openNameless makes a file that is gone once it is closed.
-func openNameless(pattern string) (*os.File, error) {
-	file, err := os.CreateTemp("", pattern)
+// openNameless makes a file that is gone once it is closed, in os.TempDir for no folder.
+func openNameless(folder, pattern string) (*os.File, error) {
+	file, err := os.CreateTemp(folder, pattern)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func TestParseDisksRefuses(t *testing.T) {
 func TestBlankDisksAreSparseAndHaveNoName(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("TMPDIR", folder)
-	files, err := openDisks([]Disk{{Size: 1 << 40}})
+	files, err := openDisks("", []Disk{{Size: 1 << 40}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,23 +46,32 @@ func TestBlankDisksAreSparseAndHaveNoName(t *testing.T) {
 	}
 }
 
+func TestDisksThatMayNotFitIntoMemoryAreFiles(t *testing.T) {
+	if folder := umlDiskFolder(Options{Memory: 1 << 30, Disks: []Disk{{Size: 1 << 50}}}); folder != "" {
+		t.Errorf("a petabyte would be kept in %s", folder)
+	}
+	if free, err := memoryAvailable(); err != nil || free <= 0 {
+		t.Errorf("%d bytes of memory are available, %v", free, err)
+	}
+}
+
 func TestADiskImageServesOneGuestAtATime(t *testing.T) {
 	image := Disk{Image: filepath.Join(t.TempDir(), "disk.img")}
-	if _, err := openDisks([]Disk{image}); err == nil {
+	if _, err := openDisks("", []Disk{image}); err == nil {
 		t.Error("opened an image that does not exist")
 	}
 	if err := os.WriteFile(image.Image, make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first, err := openDisks([]Disk{image})
+	first, err := openDisks("", []Disk{image})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDisks([]Disk{{Size: 4096}, image}); err == nil {
+	if _, err := openDisks("", []Disk{{Size: 4096}, image}); err == nil {
 		t.Error("opened an image that another guest has open")
 	}
 	closeAll(first)
-	second, err := openDisks([]Disk{image})
+	second, err := openDisks("", []Disk{image})
 	if err != nil {
 		t.Fatalf("after the first guest ended: %v", err)
 	}

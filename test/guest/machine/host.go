@@ -20,7 +20,7 @@ func runHost(ctx context.Context, options Options) (status int, err error) {
 	if err := options.ensure(ctx, guestTools); err != nil {
 		return 0, err
 	}
-	images, err := openDisks(options.Disks)
+	images, err := openDisks("", options.Disks)
 	if err != nil {
 		return 0, err
 	}

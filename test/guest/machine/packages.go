@@ -78,7 +78,7 @@ func aptGet(ctx context.Context, args ...string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	printed, err := openNameless("apt-get-*")
+	printed, err := openNameless("", "apt-get-*")
 	if err != nil {
 		return err
 	}

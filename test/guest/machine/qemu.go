@@ -47,12 +47,12 @@ func runQEMU(ctx context.Context, options Options) (int, error) {
 
 // bootQEMU boots one virtual machine. Whatever it needs, it gets as an open file with no name.
 func bootQEMU(ctx context.Context, options Options, kernel kernelImage, accel accelerator) (int, error) {
-	disks, err := openDisks(options.Disks)
+	disks, err := openDisks("", options.Disks)
 	if err != nil {
 		return 0, err
 	}
 	defer closeAll(disks)
-	initramfs, err := openNameless("guest-initramfs-*")
+	initramfs, err := openNameless("", "guest-initramfs-*")
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/test/guest/wire"
@@ -36,7 +38,7 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	disks, err := openDisks(options.Disks)
+	disks, err := openDisks(umlDiskFolder(options), options.Disks)
 	if err != nil {
 		return 0, err
 	}
@@ -89,12 +91,55 @@ func umlModules(ctx context.Context) (string, error) {
 	return filepath.Join("/usr/lib/uml/modules", strings.TrimSpace(string(output))), nil
 }
 
+// shm is where files are kept in memory, in Debian as in containers.
+const shm = "/dev/shm"
+
 // memoryFolder says where User Mode Linux keeps its memory, a file without a name. It takes /dev/shm by itself, and
 // dies by SIGBUS when that is too small, as it is in many containers; elsewhere it is only slower.
 func memoryFolder(memory int64) []string {
-	var shm unix.Statfs_t
-	if err := unix.Statfs("/dev/shm", &shm); err == nil && int64(shm.Bavail)*shm.Bsize > memory {
-		return []string{"TMPDIR=/dev/shm"}
+	if roomIn(shm) > memory {
+		return []string{"TMPDIR=" + shm}
 	}
 	return []string{"TMPDIR=" + os.TempDir()}
+}
+
+// umlDiskFolder says where blank disks are: in memory if that has room for three such guests, or else in os.TempDir. Whatever
+// a guest flushes, User Mode Linux flushes on this machine, too, where nobody wants it: guests that share a disk would do little
+// else than wait for it. (QEMU is told not to: cache=unsafe.)
+func umlDiskFolder(options Options) string {
+	need := options.Memory
+	for _, disk := range options.Disks {
+		if disk.Image == "" {
+			need += disk.Size
+		}
+	}
+	if free, err := memoryAvailable(); err != nil || min(free, roomIn(shm)) < 3*need {
+		return ""
+	}
+	return shm
+}
+
+// roomIn is how many bytes a file system has room for; 0, if nobody knows.
+func roomIn(folder string) int64 {
+	var fs unix.Statfs_t
+	if unix.Statfs(folder, &fs) != nil {
+		return 0
+	}
+	return int64(fs.Bavail) * fs.Bsize
+}
+
+// memoryAvailable is how many bytes processes may still take without swapping (proc(5), MemAvailable).
+func memoryAvailable() (int64, error) {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, err
+	}
+	info, err := proc.Meminfo()
+	if err != nil {
+		return 0, err
+	}
+	if info.MemAvailableBytes == nil {
+		return 0, errors.New("/proc/meminfo has no MemAvailable")
+	}
+	return int64(*info.MemAvailableBytes), nil
 }
