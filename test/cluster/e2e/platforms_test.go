@@ -1,0 +1,34 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCommandsForDistributionsAreAccepted types what docs/platforms.md has for OpenShift and k3s, and asks who may use which constraints.
+func TestCommandsForDistributionsAreAccepted(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.kubectl("label", "namespace", b.namespace, "pod-security.kubernetes.io/enforce=privileged", "security.openshift.io/scc.podSecurityLabelSync=false", "--overwrite")
+	b.kubectl("--namespace", install, "apply", "-f", "../../../deploy/examples/openshift.yaml")
+	t.Cleanup(func() { b.kubectl("--namespace", install, "delete", "-f", "../../../deploy/examples/openshift.yaml") })
+	for account, constraints := range map[string]string{"loam-agent": "privileged", "loam-controller": "nonroot-v2", "loam-scheduler-extender": "nonroot-v2"} {
+		for _, one := range []string{"privileged", "nonroot-v2", "anyuid"} {
+			// kubectl ends with 1 for a no, and warns of a kind that is not on this cluster.
+			said, _ := b.try("--namespace", install, "auth", "can-i", "use", "securitycontextconstraints.security.openshift.io/"+one,
+				"--as=system:serviceaccount:"+install+":"+account)
+			if may := strings.HasSuffix(said, "yes"); may != (one == constraints) {
+				t.Errorf("may %s use %s? %q", account, one, said)
+			}
+		}
+	}
+
+	b.apply(`apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: local-path}
+provisioner: rancher.io/local-path
+`)
+	t.Cleanup(func() { b.kubectl("delete", "storageclass", "local-path") })
+	b.kubectl("patch", "storageclass", "local-path", "--patch", `{"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "false"}}}`)
+	b.field("storageclass/local-path", `.metadata.annotations.storageclass\.kubernetes\.io/is-default-class`, "false")
+}
