@@ -48,7 +48,7 @@ test: test-tools programs ## all tests: here with the race detector, then in the
 	go vet -race ./...
 	go test -race -vet=off ./test/guest $$(go list ./... | grep -v /test/browser)
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
-	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -ldflags=-w -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: chart
 chart: tools ## tests of the Helm chart and the manifests; the first time it builds Helm, which takes minutes
