@@ -71,12 +71,12 @@ func (v *volumes) made(name string, err error) (lvm.Device, error) {
 	if err != nil {
 		return lvm.Device{}, err
 	}
-	return d, v.hold(name, d.Path)
+	return d, v.hold(context.Background(), name, d.Path)
 }
 
 // hold keeps others from mounting, formatting or removing a volume (open(2), O_EXCL of a block device).
-func (v *volumes) hold(name, path string) error {
-	f, err := filesystem.OpenAlone(path, os.O_RDONLY)
+func (v *volumes) hold(ctx context.Context, name, path string) error {
+	f, err := filesystem.OpenAlone(ctx, path, os.O_RDONLY)
 	if err != nil {
 		return fmt.Errorf("opening %s for this measurement alone: %w", path, err)
 	}
@@ -97,7 +97,7 @@ func (v *volumes) blank(ctx context.Context, name, path string) error {
 	if err := filesystem.Discard(ctx, path); err != nil {
 		return err
 	}
-	if err := v.hold(prefix+name, path); err != nil {
+	if err := v.hold(ctx, prefix+name, path); err != nil {
 		return err
 	}
 	d, err := v.lvm.Device(v.group, prefix+name)

@@ -44,7 +44,7 @@ func wipe(ctx context.Context, path string, step func(f *os.File, from, length l
 	if err != nil {
 		return err
 	}
-	f, err := OpenAlone(path, os.O_RDWR)
+	f, err := OpenAlone(ctx, path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -62,13 +62,17 @@ func wipe(ctx context.Context, path string, step func(f *os.File, from, length l
 // OpenAlone opens a block device that nobody else has mounted, or open in this way (open(2), O_EXCL). A process that is being started
 // holds all that its parent has open until its own program begins, so that a device which was closed just now may be in use for
 // some milliseconds more: that is waited for. Errors: unix.EBUSY, after a second, or the kernel's.
-func OpenAlone(path string, flags int) (*os.File, error) {
+func OpenAlone(ctx context.Context, path string, flags int) (*os.File, error) {
 	for wait := time.Millisecond; ; wait *= 2 {
 		f, err := os.OpenFile(path, flags|unix.O_EXCL, 0)
 		if !errors.Is(err, unix.EBUSY) || wait > time.Second {
 			return f, err
 		}
-		time.Sleep(wait)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
 	}
 }
 

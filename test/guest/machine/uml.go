@@ -2,7 +2,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/loam-storage/loam/test/guest/wire"
@@ -128,18 +126,15 @@ func roomIn(folder string) int64 {
 	return int64(fs.Bavail) * fs.Bsize
 }
 
-// memoryAvailable is how many bytes processes may still take without swapping (proc(5), MemAvailable).
-func memoryAvailable() (int64, error) {
-	proc, err := procfs.NewDefaultFS()
+// memoryAvailable is how many bytes processes may still take without swapping (proc(5), /proc/meminfo).
+func memoryAvailable() (bytes int64, err error) {
+	info, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}
-	info, err := proc.Meminfo()
-	if err != nil {
-		return 0, err
+	_, kib, _ := strings.Cut(string(info), "MemAvailable:")
+	if _, err := fmt.Sscan(kib, &bytes); err != nil {
+		return 0, fmt.Errorf("MemAvailable in /proc/meminfo: %w", err)
 	}
-	if info.MemAvailableBytes == nil {
-		return 0, errors.New("/proc/meminfo has no MemAvailable")
-	}
-	return int64(*info.MemAvailableBytes), nil
+	return bytes << 10, nil
 }
