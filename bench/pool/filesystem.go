@@ -17,7 +17,7 @@ import (
 // is not measured.
 func (s *site) openFileSystem(t filesystem.Type, layer string) func(context.Context, choice, map[string]*bench.Place) error {
 	return func(ctx context.Context, c choice, places map[string]*bench.Place) error {
-		d, err := s.thin(ctx, string(t), fileSystemNeed(t, s.Profile.Size.RoundUp(s.group.ExtentSize)))
+		d, err := s.thin(string(t), fileSystemNeed(t, s.Profile.Size.RoundUp(s.group.ExtentSize)))
 		if err != nil {
 			return err
 		}

@@ -105,27 +105,27 @@ func (s *site) filled(ctx context.Context, d lvm.Device, err error) (*bench.Plac
 }
 
 func (s *site) openStriped(ctx context.Context, c choice, places map[string]*bench.Place) error {
-	d, err := s.thick(ctx, "striped", s.Profile.Size, c.stripes)
+	d, err := s.thick("striped", s.Profile.Size, c.stripes)
 	places[striped], err = s.filled(ctx, d, err)
 	return err
 }
 
 func (s *site) openLinear(ctx context.Context, _ choice, places map[string]*bench.Place) error {
-	d, err := s.thick(ctx, "linear", s.Profile.Size, 1)
+	d, err := s.thick("linear", s.Profile.Size, 1)
 	places[linear], err = s.filled(ctx, d, err)
 	return err
 }
 
 func (s *site) openAllocated(ctx context.Context, _ choice, places map[string]*bench.Place) error {
-	d, err := s.thin(ctx, "thin", s.Profile.Size)
+	d, err := s.thin("thin", s.Profile.Size)
 	places[allocated], err = s.filled(ctx, d, err)
 	return err
 }
 
 // openFirstWrite makes a volume that is blank before each run.
-func (s *site) openFirstWrite(ctx context.Context, _ choice, places map[string]*bench.Place) error {
+func (s *site) openFirstWrite(_ context.Context, _ choice, places map[string]*bench.Place) error {
 	const name = "first"
-	d, err := s.thin(ctx, name, s.Profile.Size)
+	d, err := s.thin(name, s.Profile.Size)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *site) openFirstWrite(ctx context.Context, _ choice, places map[string]*
 // openCopied makes a volume of which a snapshot is taken before each run, and removed after it.
 func (s *site) openCopied(ctx context.Context, _ choice, places map[string]*bench.Place) error {
 	const name, snapshot = "origin", "copy"
-	d, err := s.thin(ctx, name, s.Profile.Size)
+	d, err := s.thin(name, s.Profile.Size)
 	place, err := s.filled(ctx, d, err)
 	if err != nil {
 		return err

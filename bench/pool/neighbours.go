@@ -61,9 +61,9 @@ func (s *site) written(ctx context.Context, name string) (*bench.Place, error) {
 	var d lvm.Device
 	var err error
 	if s.thinPool != "" {
-		d, err = s.thin(ctx, name, s.Profile.Size)
+		d, err = s.thin(name, s.Profile.Size)
 	} else {
-		d, err = s.thick(ctx, name, s.Profile.Size, 1)
+		d, err = s.thick(name, s.Profile.Size, 1)
 	}
 	return s.filled(ctx, d, err)
 }

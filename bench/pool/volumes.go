@@ -44,14 +44,14 @@ func (v *volumes) look(ctx context.Context) (lvm.VolumeGroup, error) {
 }
 
 // thick makes a linear volume, or a striped one.
-func (v *volumes) thick(ctx context.Context, name string, size lvm.Bytes, stripes int) (lvm.Device, error) {
-	return v.made(ctx, prefix+name, v.lvm.CreateThick(lvm.CreateThick{VG: v.group, Name: prefix + name, Size: size, Stripes: stripes, Tags: []string{tag}}))
+func (v *volumes) thick(name string, size lvm.Bytes, stripes int) (lvm.Device, error) {
+	return v.made(prefix+name, v.lvm.CreateThick(lvm.CreateThick{VG: v.group, Name: prefix + name, Size: size, Stripes: stripes, Tags: []string{tag}}))
 }
 
 // thin makes a thin volume, of which nothing is mapped: it may read as another's bytes otherwise.
-func (v *volumes) thin(ctx context.Context, name string, size lvm.Bytes) (lvm.Device, error) {
+func (v *volumes) thin(name string, size lvm.Bytes) (lvm.Device, error) {
 	request := lvm.CreateThin{VG: v.group, Pool: v.thinPool, Name: prefix + name, Size: size, Tags: []string{tag}}
-	d, err := v.made(ctx, request.Name, v.lvm.CreateThin(request))
+	d, err := v.made(request.Name, v.lvm.CreateThin(request))
 	if err == nil && d.Mapped != 0 {
 		err = fmt.Errorf("%s/%s is new, and %v of it are mapped", v.group, request.Name, d.Mapped)
 	}
@@ -63,7 +63,7 @@ func (v *volumes) snapshot(origin, name string) error {
 	return v.lvm.CreateSnapshot(lvm.CreateSnapshot{VG: v.group, Pool: v.thinPool, Origin: prefix + origin, Name: prefix + name, Tags: []string{tag}})
 }
 
-func (v *volumes) made(ctx context.Context, name string, err error) (lvm.Device, error) {
+func (v *volumes) made(name string, err error) (lvm.Device, error) {
 	if err != nil {
 		return lvm.Device{}, err
 	}
@@ -71,12 +71,12 @@ func (v *volumes) made(ctx context.Context, name string, err error) (lvm.Device,
 	if err != nil {
 		return lvm.Device{}, err
 	}
-	return d, v.hold(ctx, name, d.Path)
+	return d, v.hold(name, d.Path)
 }
 
 // hold keeps others from mounting, formatting or removing a volume (open(2), O_EXCL of a block device).
-func (v *volumes) hold(ctx context.Context, name, path string) error {
-	f, err := filesystem.OpenAlone(ctx, path, os.O_RDONLY)
+func (v *volumes) hold(name, path string) error {
+	f, err := filesystem.OpenAlone(path, os.O_RDONLY)
 	if err != nil {
 		return fmt.Errorf("opening %s for this measurement alone: %w", path, err)
 	}
@@ -97,7 +97,7 @@ func (v *volumes) blank(ctx context.Context, name, path string) error {
 	if err := filesystem.Discard(ctx, path); err != nil {
 		return err
 	}
-	if err := v.hold(ctx, prefix+name, path); err != nil {
+	if err := v.hold(prefix+name, path); err != nil {
 		return err
 	}
 	d, err := v.lvm.Device(v.group, prefix+name)

@@ -216,7 +216,7 @@ func TestRealWipeLeavesNothingAndSparesWhatIsMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A process that is being started holds what its parent had open, and lets it go.
-	closing, err := OpenAlone(context.Background(), device, os.O_RDONLY)
+	closing, err := OpenAlone(device, os.O_RDONLY)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func (m Mounter) Unmount(target string) error {
 		if !at.isVolume() {
 			return otherMount(target, at)
 		}
-		if err := patiently(func() error { return unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW) }); err != nil {
+		if err := patiently(busyPatience, func() error { return unix.Unmount(parent.child(name), unix.UMOUNT_NOFOLLOW) }); err != nil {
 			return fmt.Errorf("unmounting %s: %w", target, known(err))
 		}
 	}
@@ -44,12 +44,13 @@ const (
 	busyPause    = 10 * time.Millisecond
 )
 
-func patiently(unmount func() error) error {
-	for until := time.Now().Add(busyPatience); ; {
-		if err := unmount(); !errors.Is(err, unix.EBUSY) || time.Now().After(until) {
+// patiently tries again, for so long, what fails as something is in use (unix.EBUSY).
+func patiently(patience time.Duration, try func() error) error {
+	for until := time.Now().Add(patience); ; {
+		if err := try(); !errors.Is(err, unix.EBUSY) || time.Now().After(until) {
 			return err
 		}
-		time.Sleep(busyPause) //nolint:forbidigo // nobody tells when a mount is no longer in use
+		time.Sleep(busyPause) //nolint:forbidigo // nobody tells when something is no longer in use
 	}
 }
 

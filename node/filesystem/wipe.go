@@ -44,7 +44,7 @@ func wipe(ctx context.Context, path string, step func(f *os.File, from, length l
 	if err != nil {
 		return err
 	}
-	f, err := OpenAlone(ctx, path, os.O_RDWR)
+	f, err := OpenAlone(path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -62,18 +62,12 @@ func wipe(ctx context.Context, path string, step func(f *os.File, from, length l
 // OpenAlone opens a block device that nobody else has mounted, or open in this way (open(2), O_EXCL). A process that is being started
 // holds all that its parent has open until its own program begins, so that a device which was closed just now may be in use for
 // some milliseconds more: that is waited for. Errors: unix.EBUSY, after a second, or the kernel's.
-func OpenAlone(ctx context.Context, path string, flags int) (*os.File, error) {
-	for wait := time.Millisecond; ; wait *= 2 {
-		f, err := os.OpenFile(path, flags|unix.O_EXCL, 0)
-		if !errors.Is(err, unix.EBUSY) || wait > time.Second {
-			return f, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(wait):
-		}
-	}
+func OpenAlone(path string, flags int) (f *os.File, err error) {
+	err = patiently(time.Second, func() (err error) {
+		f, err = os.OpenFile(path, flags|unix.O_EXCL, 0)
+		return err
+	})
+	return f, err
 }
 
 func blockRange(f *os.File, request uintptr, from, length lvm.Bytes) error {

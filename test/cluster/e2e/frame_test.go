@@ -165,11 +165,17 @@ func (b bed) helm(args ...string) {
 // apply applies YAML.
 func (b bed) apply(text string) {
 	b.Helper()
-	file := filepath.Join(b.TempDir(), "objects.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	b.kubectl("apply", "-f", b.file(text))
+}
+
+// file is one that holds the text until the test ends.
+func (b bed) file(text string) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "text")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	b.kubectl("apply", "-f", file)
+	return path
 }
 
 // until waits for a condition, and fails with what was there last. It asks less often of what takes long: each question is a process.

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -16,15 +14,12 @@ func TestCommandsForDistributionsAreAccepted(t *testing.T) {
 	t.Cleanup(func() { b.kubectl("--namespace", install, "delete", "-f", "../../../deploy/examples/openshift.yaml") })
 	for account, constraints := range map[string]string{"loam-agent": "privileged", "loam-controller": "nonroot-v2", "loam-scheduler-extender": "nonroot-v2"} {
 		for _, one := range []string{"privileged", "nonroot-v2", "anyuid"} {
-			review := filepath.Join(t.TempDir(), "review.yaml") // kubectl auth can-i asks for no group that is not on the cluster
-			if err := os.WriteFile(review, fmt.Appendf(nil, `apiVersion: authorization.k8s.io/v1
+			review := b.file(fmt.Sprintf(`apiVersion: authorization.k8s.io/v1
 kind: SubjectAccessReview
 spec:
   user: system:serviceaccount:%s:%s
   resourceAttributes: {namespace: %[1]s, verb: use, group: security.openshift.io, resource: securitycontextconstraints, name: %[3]s}
-`, install, account, one), 0o600); err != nil {
-				t.Fatal(err)
-			}
+`, install, account, one)) // kubectl auth can-i asks for no group that is not on the cluster
 			may := b.kubectl("--namespace", install, "create", "-f", review, "-o", "jsonpath={.status.allowed}")
 			if (may == "true") != (one == constraints) {
 				t.Errorf("may %s use %s? %q", account, one, may)

@@ -224,10 +224,7 @@ func (p plugin) isRefused() {
 	p.kubectl("create", "serviceaccount", "guest")
 	p.kubectl("--namespace", install, "create", "rolebinding", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+":guest")
 	p.Cleanup(func() { p.try("--namespace", install, "delete", "rolebinding", p.namespace) })
-	file := filepath.Join(p.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(p.kubectl("config", "view", "--raw", "--flatten")), 0o600); err != nil {
-		p.Fatal(err)
-	}
+	file := p.file(p.kubectl("config", "view", "--raw", "--flatten"))
 	in := p.kubectl("config", "view", "-o", "jsonpath={.contexts[0].context.cluster}")
 	p.kubectl("config", "--kubeconfig", file, "set-credentials", "guest", "--token="+p.kubectl("create", "token", "guest"))
 	p.kubectl("config", "--kubeconfig", file, "set-context", "guest", "--user=guest", "--cluster="+in)

@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -229,12 +228,8 @@ func TestAgentsTokenMayWriteItsOwnNodesCapacityAlone(t *testing.T) {
 // anonymous is a kubeconfig without a user.
 func anonymous(b bed) string {
 	b.Helper()
-	path := filepath.Join(b.TempDir(), "kubeconfig")
 	text := b.kubectl("config", "view", "--raw", "--minify")
 	before, _, _ := strings.Cut(text, "users:")
 	before = strings.ReplaceAll(before, "user: outside", "user: nobody")
-	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	return path
+	return b.file(before)
 }
