@@ -16,12 +16,12 @@ func TestEnginesFigures(t *testing.T) {
 		t.Skip("prints figures: LOAM_FIGURES=1")
 	}
 	path, other := written(t, 64*lvm.MiB), fio(t)
-	fmt.Printf("\nbuilt-in engine against %s on one file, in ten turns: operations a second as a ratio, and processor time for each\n", other.Name())
+	fmt.Printf("\nbuilt-in engine against %s on one file, in twenty turns: operations a second as a ratio, and processor time for each\n", other.Name())
 	for _, depth := range []int{1, 32} {
 		for _, pattern := range []Pattern{RandRead, RandWrite} {
 			job := Job{Name: fmt.Sprintf("%s, depth %d", pattern, depth), Pattern: pattern, BlockSize: 4 * lvm.KiB, Depth: depth}
 			builtIn, fios := JobResult{Job: job}, JobResult{Job: job}
-			for turn := range int64(10) {
+			for turn := range int64(20) {
 				s := Spec{Job: job, Path: path, Size: 64 * lvm.MiB, WarmUp: 200 * time.Millisecond, Runtime: time.Second, Seed: turn}
 				engines, results := []Engine{Direct{}, other}, []*JobResult{&builtIn, &fios}
 				for i := range engines {

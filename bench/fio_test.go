@@ -26,7 +26,7 @@ func TestFioIsGivenTheJobAsArguments(t *testing.T) {
 		"mixed, after a warm-up": {
 			Spec{Job: Job{Name: "m", Pattern: RandRW, BlockSize: 4 * lvm.KiB, Depth: 32, ReadPercent: 70}, Path: "/mnt/a:b/f", Size: lvm.MiB, WarmUp: 500 * time.Millisecond, Runtime: 2 * time.Second, Seed: 3},
 			[]string{`--filename=/mnt/a\:b/f`, "--allow_file_create=0", "--size=1048576", "--rw=randrw", "--bs=4096", "--iodepth=32", "--rwmixread=70",
-				"--ioengine=libaio", "--direct=1", "--time_based", "--norandommap", "--name=warm-up", "--runtime=500000us", "--randseed=6",
+				"--ioengine=libaio", "--direct=1", "--disable_slat=1", "--disable_clat=1", "--time_based", "--norandommap", "--name=warm-up", "--runtime=500000us", "--randseed=6",
 				"--name=measured", "--stonewall", "--randseed=7", "--write_iops_log=/tmp/log", "--log_avg_msec=1000", "--per_job_logs=0", "--runtime=2000000us"},
 		},
 		"a log": {
@@ -38,7 +38,7 @@ func TestFioIsGivenTheJobAsArguments(t *testing.T) {
 		"every block once, only read": {
 			Spec{Job: Job{Name: "r", Pattern: RandRead, BlockSize: 4 * lvm.KiB, Depth: 8}, Path: "/dev/sdb", Size: lvm.MiB, Once: true},
 			[]string{"--filename=/dev/sdb", "--allow_file_create=0", "--size=1048576", "--rw=randread", "--bs=4096", "--iodepth=8", "--readonly", "--ioengine=libaio",
-				"--direct=1", "--name=measured", "--stonewall", "--randseed=1", "--write_iops_log=/tmp/log", "--log_avg_msec=1000", "--per_job_logs=0"},
+				"--direct=1", "--disable_slat=1", "--disable_clat=1", "--name=measured", "--stonewall", "--randseed=1", "--write_iops_log=/tmp/log", "--log_avg_msec=1000", "--per_job_logs=0"},
 		},
 	} {
 		if got := (Fio{library: libaio}).arguments(c.spec, "/tmp/log"); !slices.Equal(got, append(common, c.want...)) {

@@ -11,7 +11,7 @@ import (
 )
 
 // ofTheNode are programs that pages have people type on the node itself, as the image has none.
-var ofTheNode = []string{"df", "kill"}
+var ofTheNode = []string{"bash", "df", "kill"}
 
 var fence = regexp.MustCompile("(?s)```sh\n(.*?)```")
 

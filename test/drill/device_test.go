@@ -107,18 +107,36 @@ func indented(printed string) (all []string) {
 	return all
 }
 
+// diskSilent has a SCSI disk not answer, twice: then it answers again, and then the kernel is told to give it up.
 func diskSilent(d *drill) {
-	s := d.insert(0, 320*lvm.MiB)
-	d.start(thick)
+	disk := d.insertSCSI(160 * lvm.MiB)
+	d.start(strings.ReplaceAll(thick, anySlot, disk.path()))
 	k := d.keep(d.volume("data", "ext4", 100*lvm.MiB))
-	resume := d.suspend(s.name, "--noflush")
+	disk.answers(false)
 	d.raised()
 	if printed := d.follow("Look"); !strings.Contains(printed, "do not answer") {
 		d.t.Errorf("it is not said what is wrong: %s", printed)
 	}
-	resume()
+	disk.answers(true)
 	d.cleared()
 	k.holds(d)
+
+	disk.answers(false)
+	d.raised()
+	waits := make(chan error)
+	go func() {
+		waits <- os.WriteFile(filepath.Join(d.agent.Target(k.volume), "synced"), make([]byte, lvm.MiB), 0o600)
+		unix.Sync()
+		close(waits)
+	}()
+	d.words["DISK"] = disk.name
+	d.follow("It does not come back")
+	for range waits { // that it ends is what counts
+	}
+	d.await("the alert is over", func() bool { return d.rule().State == "inactive" })
+	if printed := d.run("loam pool show p"); !strings.Contains(printed, "misses 1 of its 1") {
+		d.t.Errorf("it does not go on as a missing disk: %s", printed)
+	}
 	d.agent.Unmount(d.t, k.volume)
 }
 
