@@ -134,7 +134,7 @@ func diskSilent(d *drill) {
 	for range waits { // that it ends is what counts
 	}
 	d.await("the alert is over", func() bool { return d.rule().State == "inactive" })
-	if printed := d.run("loam pool show p"); !strings.Contains(printed, "misses 1 of its 1") {
+	if printed := d.run("loam pool show p"); !strings.Contains(printed, "none of the physical volumes") {
 		d.t.Errorf("it does not go on as a missing disk: %s", printed)
 	}
 	d.agent.Unmount(d.t, k.volume)

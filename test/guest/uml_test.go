@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -121,4 +124,44 @@ func TestHostKernelConfinesLVMToItsDisks(t *testing.T) {
 		"\necho status $?; losetup --list; dmsetup ls; vgs --noheadings -o vg_name\n"
 	got := guest(t, "", "--disks=64M", "--", "sh", "-c", script)
 	got.expect(t, 0, thinPoolReport+"2\nstatus 5\nNo devices found\n  others\n")
+}
+
+// TestLostTimerIsSetAgain has the kernel set its timer in vain for a while, as it fails to now and then by itself: then it sleeps for ever.
+func TestLostTimerIsSetAgain(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	command, stdout := startGuest(t, t.TempDir(), "--timeout=1m", "--", "sh", "-c", "echo up; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; done; echo on")
+	reader := bufio.NewReader(stdout)
+	if line, err := reader.ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("the guest said %q, %v; want up", line, err)
+	}
+	kernel := childOf(t, childOf(t, strconv.Itoa(command.Process.Pid)))
+	inject := exec.Command("timeout", "1", strace, "-qq", "-o", os.DevNull, "-e", "inject=timer_settime:retval=0", "-p", kernel)
+	if out, err := inject.CombinedOutput(); inject.ProcessState.ExitCode() != 124 {
+		t.Skipf("strace cannot trace the guest: %v: %s", err, out)
+	}
+	if line, err := reader.ReadString('\n'); err != nil || line != "on\n" {
+		t.Errorf("the guest said %q, %v; want that it goes on: %s", line, err, command.Stderr)
+	}
+}
+
+// childOf is the only child of a process.
+func childOf(t *testing.T, pid string) string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/" + pid + "/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var children []string
+	for _, file := range files {
+		if list, err := os.ReadFile(file); err == nil {
+			children = append(children, strings.Fields(string(list))...)
+		}
+	}
+	if len(children) != 1 {
+		t.Fatalf("process %s has the children %q, not one", pid, children)
+	}
+	return children[0]
 }

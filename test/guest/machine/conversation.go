@@ -19,6 +19,7 @@ type guest struct {
 	line      *os.File     // our end of its serial line
 	kernelEnd *os.File     // its end, which we close once it is running
 	bootTime  time.Duration
+	drowsy    bool     // it may lose its timer, and is kept awake once it has booted
 	modules   string   // the folder of its modules
 	disks     []string // device nodes
 }
@@ -117,6 +118,9 @@ func (c *conversation) listen(kernel *process, boot *time.Timer) (int, error) {
 		switch kind {
 		case wire.Ready:
 			boot.Stop()
+			if c.guest.drowsy {
+				kernel.keepAwake()
+			}
 			err = c.start()
 		case wire.Started:
 			c.times.boot = time.Now()

@@ -83,3 +83,23 @@ func (p *process) endsWithin(bound time.Duration) bool {
 		return false
 	}
 }
+
+// wake is what the host's timer sends to User Mode Linux when the guest's timer has run out: timer_create(2).
+const wake = syscall.SIGALRM
+
+// keepAwake sends wake each second, until the process has ended. Once in some hundred guests User Mode Linux misses the signal, sets no
+// timer any more, and waits for ever. One signal too many does no harm: it looks what has run out, and sets its timer anew.
+func (p *process) keepAwake() {
+	go func() {
+		second := time.NewTicker(time.Second)
+		defer second.Stop()
+		for {
+			select {
+			case <-second.C:
+				_ = p.command.Process.Signal(wake)
+			case <-p.ended:
+				return
+			}
+		}
+	}()
+}

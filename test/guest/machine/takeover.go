@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 
 	"github.com/loam-storage/loam/test/guest/inside"
@@ -46,7 +47,17 @@ func keep(files string, args []string) int {
 	for i := range count {
 		command.ExtraFiles = append(command.ExtraFiles, os.NewFile(uintptr(3+i), "inherited"))
 	}
-	if err := command.Run(); err != nil {
+	wakes := make(chan os.Signal, 1)
+	signal.Notify(wakes, wake)
+	if err := command.Start(); err != nil {
+		return 1
+	}
+	go func() {
+		for range wakes {
+			_ = command.Process.Signal(wake)
+		}
+	}()
+	if err := command.Wait(); err != nil {
 		return 1
 	}
 	return 0

@@ -76,7 +76,7 @@ func runUML(ctx context.Context, options Options) (int, error) {
 	defer processor.release()
 	return converse(ctx, options, guest{
 		command: command, prepare: processor.run, log: &console{}, line: line, kernelEnd: kernelEnd,
-		bootTime: umlBootTime, modules: modules, disks: nodes,
+		bootTime: umlBootTime, drowsy: true, modules: modules, disks: nodes,
 	})
 }
 
