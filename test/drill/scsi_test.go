@@ -45,6 +45,11 @@ func (d *drill) insertSCSI(size lvm.Bytes) scsi {
 		}
 	})
 	s.set("/sys/block/"+s.name+"/device/timeout", "10")
+	// WRITE SAME may take two minutes before the kernel asks again (drivers/scsi/sd.c), and what else has not been answered waits for that.
+	disks, _ := filepath.Glob("/sys/block/" + s.name + "/device/scsi_disk/*/max_write_same_blocks")
+	for _, file := range disks {
+		s.set(file, "0")
+	}
 	return s
 }
 
