@@ -13,23 +13,22 @@ import (
 // namespaceOfLoam is the one that docs/install.md names.
 const namespaceOfLoam = "loam-system"
 
-// values are what an operator would write for these nodes: the pools of the examples' StorageClasses, one that tests
-// fill, and the only disks that guests have besides their own.
-const values = `config:
-  pools:
-  - name: fast
-    devices: {paths: [/dev/ubdc]}
-  - name: bulk
-    type: thick
-    devices: {paths: [/dev/ubdd]}
-  - name: large
-    devices: {paths: [/dev/ubde]}
-image: {pullPolicy: Never}
+// pools are for the nodes' disks in their order, of which the first is the guest's own: those of the examples' StorageClasses, and one that tests fill.
+var pools = []string{
+	"  - name: fast\n    devices: {paths: [/dev/ubdc]}\n",
+	"  - name: bulk\n    type: thick\n    devices: {paths: [/dev/ubdd]}\n",
+	"  - name: large\n    devices: {paths: [/dev/ubde]}\n",
+}
+
+// values are what an operator would write for nodes with that many disks.
+func values(disks int) string {
+	return "config:\n  pools:\n" + strings.Join(pools[:min(disks, len(pools))], "") + `image: {pullPolicy: Never}
 log: {level: debug, format: text}
 schedulerExtender:
   enabled: true
   scheduler: {enabled: true, name: loam-scheduler-in-pod}
 `
+}
 
 // install does what docs/install.md says, after the cluster's own part in snapshots.
 func (c *cluster) install(ctx context.Context) error {
@@ -37,7 +36,7 @@ func (c *cluster) install(ctx context.Context) error {
 		return err
 	}
 	file := filepath.Join(c.dir, "values.yaml")
-	if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(values(len(c.disks))), 0o600); err != nil {
 		return err
 	}
 	for _, args := range [][]string{

@@ -53,5 +53,9 @@ func poolBroken(d *drill) {
 	d.mount(k.volume)
 	d.cleared()
 	k.holds(d)
+	d.follow("Remove the old metadata")
+	if printed := d.run("loam pool show p"); strings.Contains(printed, "Others") {
+		d.t.Errorf("something of the repair takes room still: %s", printed)
+	}
 	d.agent.Unmount(d.t, k.volume)
 }
