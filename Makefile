@@ -43,10 +43,12 @@ build: programs ## build bin/loam, and bin/guest and bin/demo
 
 ##@ What a developer runs
 .PHONY: test
-test: test-tools programs ## all tests: here with the race detector, then in the guest on real LVM
+test: tools ## all tests: here with the race detector, then in the guest on real LVM
+	@test/setup.sh tests & fetched=$$!; $(MAKE) --no-print-directory programs && go list -deps -test ./... >/dev/null && wait $$fetched
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	go vet -race ./...
-	go test -race -vet=off ./test/guest $$(go list ./... | grep -v /test/browser)
+	$(STATIC) go vet ./...
+	go test -race -vet=off -p 4 ./test/guest $$(go list ./... | grep -v -e /deploy/ -e '/test/[^g]')
+	$(STATIC) go test -vet=off ./deploy/... ./controller/certificates ./test/demo ./test/docs ./test/prometheus
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -ldflags=-w -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
