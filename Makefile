@@ -8,6 +8,8 @@ KERNEL ?= uml# uml, qemu or host: where tests and demo find device-mapper
 FUZZTIME ?= 10s# how long `make fuzz` spends on each target
 # One way to compile for programs and guests, so that nothing is compiled twice. Guests want static binaries.
 STATIC := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
+# The compiler is a sixth faster where it collects its garbage less often.
+COMPILE := GOGC=400
 GUEST := bin/guest --kernel=$(KERNEL)
 IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=25m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -46,8 +48,8 @@ build: programs ## build bin/loam, and bin/guest and bin/demo
 test: tools ## all tests: here with the race detector, then in the guest on real LVM
 	@test/setup.sh tests & fetched=$$!; $(MAKE) --no-print-directory programs && go list -deps -test ./... >/dev/null && wait $$fetched
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(STATIC) go vet ./...
-	go test -race -vet=off -p 4 ./test/guest $$(go list ./... | grep -v -e /deploy/ -e '/test/[^g]')
+	$(COMPILE) $(STATIC) go vet ./...
+	$(COMPILE) go test -race -vet=off -p 4 ./test/guest $$(go list ./... | grep -v -e /deploy/ -e '/test/[^g]')
 	$(STATIC) go test -vet=off ./deploy/... ./controller/certificates ./test/demo ./test/docs ./test/prometheus
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -ldflags=-w -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
@@ -120,7 +122,7 @@ bin/loam bin/guest bin/demo: programs
 programs: tools
 	@[ -e bin ] || echo "building bin/loam, bin/guest and bin/demo; the first time takes a while" >&2
 	@stamp=auto; git rev-parse HEAD >/dev/null 2>&1 || stamp=false; \
-		$(STATIC) go build -buildvcs=$$stamp -o bin/ ./cmd/loam ./test/guest ./test/demo
+		$(COMPILE) $(STATIC) go build -buildvcs=$$stamp -o bin/ ./cmd/loam ./test/guest ./test/demo
 
 ##@ What a release needs
 .PHONY: manifests

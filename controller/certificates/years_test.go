@@ -12,6 +12,7 @@ import (
 )
 
 func TestAYear(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, time.Hour)
 	w.settle()
 	w.pass(365*day, every(4*time.Hour))
@@ -32,6 +33,7 @@ func TestADecade(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			random := rand.New(rand.NewPCG(1, 2))
 			w := newWorld(t, c.lag)
 			w.settle()
