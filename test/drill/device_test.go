@@ -140,13 +140,11 @@ func diskSilent(d *drill) {
 	d.agent.Unmount(d.t, k.volume)
 }
 
-// suspend suspends a device until resume is called, or the drill ends.
-func (d *drill) suspend(name string, options ...string) (resume func()) {
+// suspend suspends a device until somebody resumes it, or the drill ends.
+func (d *drill) suspend(name string) {
 	d.t.Helper()
-	d.dmsetup(append([]string{"suspend", "--nolockfs", name}, options...)...)
-	resume = sync.OnceFunc(func() { d.dmsetup("resume", name) })
-	d.t.Cleanup(resume)
-	return resume
+	d.dmsetup("suspend", "--nolockfs", name)
+	d.t.Cleanup(func() { d.dmsetup("resume", name) })
 }
 
 func devicesSuspended(d *drill) {
