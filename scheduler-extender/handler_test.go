@@ -121,7 +121,7 @@ func TestNonsenseIsRefusedWithTheReason(t *testing.T) {
 		{"empty", []byte{}, 400, "unexpected EOF"},
 		{"no JSON", []byte("pod"), 400, "invalid character"},
 		{"half", []byte(`{"Pod":{`), 400, "unexpected EOF"},
-		{"another type", []byte(`{"Pod":[]}`), 400, "unmarshal JSON array"}, // the library says "cannot" or "unable to", as chance has it,
+		{"another type", []byte(`{"Pod":[]}`), 400, "unmarshal JSON array"}, // the library says "cannot" or "unable to", as chance has it
 		{"null", []byte("null"), 400, "'{' was expected"},
 		{"nothing in it", []byte("{}"), 400, "Pod is missing"},
 		{"a pod that is null", []byte(`{"Pod":null,"NodeNames":["a"]}`), 400, "Pod is missing"},
