@@ -123,16 +123,15 @@ func diskSilent(d *drill) {
 
 	disk.answers(false)
 	d.raised()
-	waits := make(chan error)
+	ended := make(chan struct{})
 	go func() {
-		waits <- os.WriteFile(filepath.Join(d.agent.Target(k.volume), "synced"), make([]byte, lvm.MiB), 0o600)
+		defer close(ended)
+		_ = os.WriteFile(filepath.Join(d.agent.Target(k.volume), "synced"), make([]byte, lvm.MiB), 0o600) // that it ends is what counts
 		unix.Sync()
-		close(waits)
 	}()
 	d.words["DISK"] = disk.name
 	d.follow("It does not come back")
-	for range waits { // that it ends is what counts
-	}
+	<-ended
 	d.await("the alert is over", func() bool { return d.rule().State == "inactive" })
 	if printed := d.run("loam pool show p"); !strings.Contains(printed, "none of the physical volumes") {
 		d.t.Errorf("it does not go on as a missing disk: %s", printed)
@@ -258,9 +257,7 @@ func lvmSlow(d *drill) {
 	if _, err := fmt.Sscanf(s.table, "0 %d linear %s", &length, &where); err != nil {
 		d.t.Fatal(err)
 	}
-	if out, err := exec.Command("modprobe", "dm-delay").CombinedOutput(); err != nil {
-		d.t.Skipf("needs dm-delay: %v: %s", err, out)
-	}
+	d.load("dm-delay")
 	const slow = 4000 // milliseconds for each write; a disk that takes five seconds is silent
 	s.become(fmt.Sprintf("0 %d delay %s 2048 0 %s 2048 %d", length, where, where, slow))
 	made := d.volume("slow", "", 8*lvm.MiB)

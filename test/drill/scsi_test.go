@@ -23,13 +23,11 @@ func (s scsi) path() string { return "/dev/" + s.name }
 // insertSCSI adds a SCSI disk, which waits ten seconds for an answer, not 30, before it asks again.
 func (d *drill) insertSCSI(size lvm.Bytes) scsi {
 	d.t.Helper()
-	_ = exec.Command("modprobe", "sd_mod").Run() // where there is no udev, nobody else loads it
-	if out, err := exec.Command("modprobe", "scsi_debug", "dev_size_mb="+strconv.FormatInt(int64(size/lvm.MiB), 10)).CombinedOutput(); err != nil {
-		d.t.Skipf("needs the kernel's module scsi_debug: %v: %s", err, out)
-	}
+	d.load("sd_mod") // where there is no udev, nobody else does
+	d.load("scsi_debug", "dev_size_mb="+strconv.FormatInt(int64(size/lvm.MiB), 10))
 	s := scsi{d: d}
 	d.await("the SCSI disk is there", func() bool {
-		found, _ := filepath.Glob("/sys/devices/pseudo_*/adapter*/host*/target*/*/block/*")
+		found, _ := filepath.Glob(scsiDebug + "adapter0/host*/target*/*/block/*")
 		if len(found) == 1 {
 			s.name = filepath.Base(found[0])
 			_, err := os.Stat(s.path())
@@ -51,6 +49,14 @@ func (d *drill) insertSCSI(size lvm.Bytes) scsi {
 		s.set(file, "0")
 	}
 	return s
+}
+
+// load loads a module of the kernel, or skips the drill where there is none.
+func (d *drill) load(module string, parameters ...string) {
+	d.t.Helper()
+	if out, err := exec.Command("modprobe", append([]string{module}, parameters...)...).CombinedOutput(); err != nil {
+		d.t.Skipf("needs the kernel's module %s: %v: %s", module, err, out)
+	}
 }
 
 // answers says whether the disk answers from now on, or is silent.

@@ -33,9 +33,7 @@ func TestNothingStaysBehindASignal(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			temporary := t.TempDir()
 			command, stdout := startGuest(t, temporary, "--disks=2x1G", "--", "sh", "-c", "echo up; sleep 1000")
-			if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "up\n" {
-				t.Fatalf("the guest said %q, %v (%v); want up; on stderr: %s", line, err, command.Wait(), command.Stderr)
-			}
+			expectNextLine(t, command, bufio.NewReader(stdout), "up\n")
 			if err := command.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
@@ -66,6 +64,15 @@ func startGuest(t *testing.T, temporary string, args ...string) (*exec.Cmd, io.R
 	}
 	t.Cleanup(func() { _ = command.Process.Kill() })
 	return command, stdout
+}
+
+// expectNextLine reads the next line that the guest prints.
+func expectNextLine(t *testing.T, command *exec.Cmd, stdout *bufio.Reader, want string) {
+	t.Helper()
+	if line, err := stdout.ReadString('\n'); err != nil || line != want {
+		_ = command.Process.Kill()
+		t.Fatalf("the guest said %q, %v (%v); want %q; on stderr: %s", line, err, command.Wait(), want, command.Stderr)
+	}
 }
 
 // expectNoProcesses waits a little for processes of the program, whose path is this test's own, to be gone.
@@ -99,9 +106,7 @@ func TestQuitSignalReachesTheCommand(t *testing.T) {
 	command, stdout := startGuest(t, t.TempDir(), "--", "sh", "-c", `trap "echo quit; exit 3" QUIT; echo up; while :; do sleep 0.1; done`)
 	reader := bufio.NewReader(stdout)
 	for _, want := range []string{"up\n", "quit\n"} {
-		if line, err := reader.ReadString('\n'); err != nil || line != want {
-			t.Fatalf("the guest said %q, %v; want %q", line, err, want)
-		}
+		expectNextLine(t, command, reader, want)
 		if want == "up\n" {
 			if err := command.Process.Signal(syscall.SIGQUIT); err != nil {
 				t.Fatal(err)

@@ -134,17 +134,13 @@ func TestLostTimerIsSetAgain(t *testing.T) {
 	}
 	command, stdout := startGuest(t, t.TempDir(), "--timeout=1m", "--", "sh", "-c", "echo up; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; done; echo on")
 	reader := bufio.NewReader(stdout)
-	if line, err := reader.ReadString('\n'); err != nil || line != "up\n" {
-		t.Fatalf("the guest said %q, %v; want up", line, err)
-	}
+	expectNextLine(t, command, reader, "up\n")
 	kernel := childOf(t, childOf(t, strconv.Itoa(command.Process.Pid)))
 	inject := exec.Command("timeout", "1", strace, "-qq", "-o", os.DevNull, "-e", "inject=timer_settime:retval=0", "-p", kernel)
 	if out, err := inject.CombinedOutput(); inject.ProcessState.ExitCode() != 124 {
 		t.Skipf("strace cannot trace the guest: %v: %s", err, out)
 	}
-	if line, err := reader.ReadString('\n'); err != nil || line != "on\n" {
-		t.Errorf("the guest said %q, %v; want that it goes on: %s", line, err, command.Stderr)
-	}
+	expectNextLine(t, command, reader, "on\n")
 }
 
 // childOf is the only child of a process.
