@@ -15,8 +15,8 @@ IN_GUEST = -exec "$(CURDIR)/$(GUEST) --timeout=25m
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Packages with tests that want real LVM, file systems or block devices, those that take longest first: guests run side by
-# side, one for each processor, and the last ones to end should be short.
-LONGEST := ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
+# side, and the last ones to end should be short. The drill mostly waits.
+LONGEST := ./test/drill ./lvm ./test/faults ./test/sanity ./node/filesystem ./test/lifecycle
 REAL = $(LONGEST) $(filter-out $(LONGEST),$(shell grep -rl --include='*_test.go' RequireDisks bench lvm node test | xargs dirname | grep -v -e lvmtest -e figures | sort -u | sed 's|^|./|'))
 
 # Those of them with tests, or parts of tests, for which only `make faults` has the time.
@@ -32,8 +32,7 @@ help: ## list the targets
 	@echo
 
 .PHONY: setup
-setup: test-tools programs ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
-	@echo "setup: fetching Go modules" >&2; go list -deps -test ./... >/dev/null
+setup: fetched ## fetch all that the other targets need, and boot a guest; they fetch it by themselves, too
 	@$(GUEST) --timeout=5m -- true
 
 .PHONY: demo
@@ -45,14 +44,13 @@ build: programs ## build bin/loam, and bin/guest and bin/demo
 
 ##@ What a developer runs
 .PHONY: test
-test: tools ## all tests: here with the race detector, then in the guest on real LVM
-	@test/setup.sh tests & fetched=$$!; $(MAKE) --no-print-directory programs && go list -deps -test ./... >/dev/null && wait $$fetched
+test: fetched ## all tests: here with the race detector, then in the guest on real LVM
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(COMPILE) $(STATIC) go vet ./...
-	$(COMPILE) go test -race -vet=off -p 4 ./test/guest $$(go list ./... | grep -v -e /deploy/ -e '/test/[^g]')
-	$(STATIC) go test -vet=off ./deploy/... ./controller/certificates ./test/demo ./test/docs ./test/prometheus
+	$(COMPILE) go test -race -vet=off -p 4 ./test/guest/... $$(go list ./... | grep -v -e /deploy/ -e /test/)
+	$(STATIC) go test -vet=off ./deploy/... ./controller/certificates $$(go list ./test/... | grep -v -e /test/guest -e /test/browser)
 	$(STATIC) LOAM_REQUIRED=1 go test -vet=off ./test/browser
-	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -ldflags=-w -count=1 -timeout 25m -p 3 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
+	$(STATIC) LOAM_REQUIRED=1 go test -vet=off -ldflags=-w -count=1 -timeout 25m -p 4 $(IN_GUEST) --disks=4x1G $(IMAGES) --" $(REAL)
 
 .PHONY: chart
 chart: tools ## tests of the Helm chart and the manifests; the first time it builds Helm, which takes minutes
@@ -110,11 +108,14 @@ pictures: test-tools ## docs/images of loam bench's page and of the dashboard, t
 clean: ## remove what was built; not the guest's kernels and the tool chain in .cache
 	rm -rf bin
 
-.PHONY: tools test-tools
+.PHONY: tools test-tools fetched
 tools:
 	@test/setup.sh
 test-tools:
 	@test/setup.sh tests
+# What tests want, while programs are compiled.
+fetched: tools
+	@test/setup.sh tests & fetching=$$!; $(MAKE) --no-print-directory programs && go list -deps -test ./... >/dev/null && wait $$fetching
 
 # Go knows what is out of date; building twice costs nothing. The version is git's, where git lets this user have it.
 .PHONY: programs bin/loam bin/guest bin/demo

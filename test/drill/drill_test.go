@@ -34,7 +34,7 @@ func exercises() []exercise {
 		{"LoamPoolBroken", true, poolBroken},
 		{"LoamDevicesSuspended", true, devicesSuspended},
 		{"LoamDiskMissing", false, diskMissing},
-		{"LoamDiskSilent", true, diskSilent},
+		{"LoamDiskSilent", false, diskSilent},
 		{"LoamFileSystemFailed", true, fileSystemFailed},
 		{"LoamPoolNotReady", true, poolNotReady},
 		{"LoamLVMFailing", true, lvmFailing},
