@@ -132,6 +132,9 @@ func (a *assessment) agent(g Agent) {
 	if r.Info.ConfigProblem != "" {
 		a.findings.add(Warning, g.Node, a.kubectl("edit configmap %s", configMap), "the configuration is not in use, but the last good version of it: %s", oneLine(r.Info.ConfigProblem))
 	}
+	if r.Info.CapacityProblem != "" {
+		a.findings.add(Warning, g.Node, a.kubectl("logs %s", g.Pod), "kube-scheduler places pods by old figures of its room, as no new ones were published %s", oneLine(r.Info.CapacityProblem))
+	}
 	for _, p := range r.Pools {
 		next := "kubectl loam pools --node " + g.Node
 		if p.Problem != "" {
@@ -224,7 +227,7 @@ func (a *assessment) capacity() {
 		}
 	}
 	for _, g := range a.Agents {
-		if g.Report == nil {
+		if g.Report == nil || g.Report.Info.CapacityProblem != "" { // of which it has been told
 			continue
 		}
 		for _, class := range a.Classes {

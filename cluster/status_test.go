@@ -72,6 +72,12 @@ func TestWhatIsWrongIsFoundWithWhatToTypeNext(t *testing.T) {
 			func(s *Survey) { s.Agents[0].Report.Info.ConfigProblem = "config.yaml:2: no devices\nconfig.yaml:3: x" },
 			Warning, "k1", "the configuration is not in use, but the last good version of it: config.yaml:2: no devices config.yaml:3: x", "edit configmap loam",
 		},
+		"capacity that is not published": {
+			func(s *Survey) {
+				s.Agents[0].Report.Info.CapacityProblem, s.Capacities = "since 2026-02-03 04:05:06 UTC: no route to host", nil
+			},
+			Warning, "k1", "kube-scheduler places pods by old figures of its room, as no new ones were published since 2026-02-03 04:05:06 UTC: no route to host", "logs loam-agent-a",
+		},
 		"part of a report": {
 			func(s *Survey) { s.Agents[0].Report.Problems = []string{"pools are not known: lvs failed"} },
 			Warning, "k1", "pools are not known: lvs failed", "logs loam-agent-a",

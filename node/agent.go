@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/metrics"
@@ -61,7 +62,9 @@ type agent struct {
 	monitor *monitor.Monitor
 	watcher *config.Watcher
 	metrics *metrics.Metrics
-	up      atomic.Bool // the pools were brought up once, as far as they could be
+	// publisher does not run in an agent that is in no cluster.
+	publisher *capacity.Publisher
+	up        atomic.Bool // the pools were brought up once, as far as they could be
 }
 
 // Run is the agent. It serves until the context ends, brings the pools up meanwhile, and returns when what was at work has ended.
@@ -112,9 +115,12 @@ func prepare(o Options) (*agent, error) {
 	pools := pool.New(l, o.Log)
 	pools.Configure(watcher.Config())
 	watch = monitor.New(pools, o.Log, l.Watch)
-	figures = metrics.New(measured(pools, watch, l.Numbers), Version())
-	pools.Waited = figures.Turn
-	return &agent{Options: o, lvm: l, pools: pools, monitor: watch, watcher: watcher, metrics: figures}, nil
+	publisher := &capacity.Publisher{
+		Client: o.Client, Pools: pools, Node: o.NodeID, NodeObject: o.NodeName, Namespace: o.Namespace, Log: o.Log,
+	}
+	figures = metrics.New(measured(pools, watch, publisher, l.Numbers), Version())
+	pools.Waited, publisher.Wrote = figures.Turn, figures.Wrote
+	return &agent{Options: o, lvm: l, pools: pools, monitor: watch, watcher: watcher, metrics: figures, publisher: publisher}, nil
 }
 
 // observe logs what LVM was asked to do; a command that failed is also the error of the call that ran it.

@@ -24,6 +24,7 @@ import (
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/mtls"
 	"github.com/loam-storage/loam/node/admin"
+	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/monitor"
@@ -55,7 +56,8 @@ func serveTestbed(t *testing.T, kubernetes bool) testbed {
 	socket := filepath.Join(dir, "plugins", Driver, "csi.sock")
 	watch := monitor.New(pools, log, nil)
 	numbers := func() (lvm.Numbers, error) { return nil, nil }
-	a := &agent{pools: pools, watcher: watcher, monitor: watch, metrics: metrics.New(measured(pools, watch, numbers), "test"), Options: Options{
+	publisher := &capacity.Publisher{}
+	a := &agent{pools: pools, watcher: watcher, monitor: watch, publisher: publisher, metrics: metrics.New(measured(pools, watch, publisher, numbers), "test"), Options: Options{
 		NodeID: "n1", ConfigPath: file, Socket: socket, AdminSocket: admin.SocketBeside(socket), KubeletDir: dir, StateDir: dir,
 		Log: log, Kubernetes: kubernetes, HealthAddress: "127.0.0.1:0", Listen: "127.0.0.1:0", TLSDir: filepath.Join(dir, "tls"),
 	}}

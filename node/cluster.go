@@ -13,7 +13,6 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
-	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 )
 
@@ -30,11 +29,7 @@ func (a *agent) followCluster(ctx context.Context, group *errgroup.Group) {
 	if a.Client == nil {
 		return
 	}
-	publisher := &capacity.Publisher{
-		Client: a.Client, Pools: a.pools, Node: a.NodeID, NodeObject: a.NodeName, Namespace: a.Namespace, Log: a.Log,
-		Wrote: a.metrics.Wrote,
-	}
-	group.Go(func() error { return publisher.Run(ctx) })
+	group.Go(func() error { return a.publisher.Run(ctx) })
 	group.Go(func() error { a.tellTroubles(ctx); return nil })
 	group.Go(func() error { a.followLabels(ctx); return nil })
 }
@@ -103,6 +98,9 @@ func (a *agent) troubles() []trouble {
 	var all []trouble
 	if problem := a.watcher.Problem(); problem != nil {
 		all = append(all, trouble{"LoamConfigurationNotUsed", "the configuration is not used, the last good one stays: " + problem.Error()})
+	}
+	if a.publisher.Problem() != nil { // whose words are new each time
+		all = append(all, trouble{"LoamCapacityNotPublished", "kube-scheduler places pods by old figures of this node's room; the agent's log says what is in the way of new ones"})
 	}
 	for _, p := range a.pools.All() {
 		if problem := a.pools.Problem(p.Name); problem != "" && !a.pools.IsElsewhere(p.Name) {

@@ -23,6 +23,7 @@ import (
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/lvm/lvmtest"
 	"github.com/loam-storage/loam/metric"
+	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/metrics"
 	"github.com/loam-storage/loam/node/monitor"
@@ -131,7 +132,7 @@ func manyMounted(t *testing.T, n int) metrics.Source {
 	})
 	log := slog.New(slog.DiscardHandler)
 	pools := pool.New(lvmtest.NewFake(nil), log)
-	source := measured(pools, monitor.New(pools, log, nil), nil)
+	source := measured(pools, monitor.New(pools, log, nil), &capacity.Publisher{}, nil)
 	source.Pools = func() []config.Pool { return c.Pools }
 	source.Last = func() (lvm.Report, time.Time) { return lvm.Report{VolumeGroups: []lvm.VolumeGroup{vg}}, time.Now() }
 	source.Numbers = func() (metrics.Numbers, error) {

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/procfs/blockdevice"
 
 	"github.com/loam-storage/loam/lvm"
+	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/filesystem"
 	"github.com/loam-storage/loam/node/metrics"
@@ -15,14 +16,14 @@ import (
 )
 
 // measured is what the agent's metrics are collected from.
-func measured(pools *pool.Pools, watch *monitor.Monitor, numbers func() (lvm.Numbers, error)) metrics.Source {
+func measured(pools *pool.Pools, watch *monitor.Monitor, publisher *capacity.Publisher, numbers func() (lvm.Numbers, error)) metrics.Source {
 	var fullness filesystem.Fullness
 	cgroups := pressure.Cgroups{Folder: "/sys/fs/cgroup"}
 	here := func() []config.Pool {
 		return slices.DeleteFunc(slices.Clone(pools.All()), func(p config.Pool) bool { return pools.IsElsewhere(p.Name) })
 	}
 	return metrics.Source{
-		Pools: here, Last: pools.Last, Problem: pools.Problem,
+		Pools: here, Last: pools.Last, Problem: pools.Problem, Published: publisher.Published,
 		Numbers: func() (metrics.Numbers, error) {
 			all, err := numbers()
 			return all.Of, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node/admin"
+	"github.com/loam-storage/loam/node/capacity"
 	"github.com/loam-storage/loam/node/config"
 	"github.com/loam-storage/loam/node/csi"
 	"github.com/loam-storage/loam/node/filesystem"
@@ -19,6 +20,7 @@ type operator struct {
 	pools   *pool.Pools
 	config  *config.Watcher
 	monitor *monitor.Monitor
+	room    *capacity.Publisher
 	up      func() bool // the pools were brought up once
 }
 
@@ -27,6 +29,7 @@ func (o operator) Info() admin.Info {
 	return admin.Info{
 		Node: o.options.NodeID, Version: Version(), Driver: csi.Name, KubeletDir: o.options.KubeletDir, CSISocket: o.options.Socket,
 		ConfigPath: o.options.ConfigPath, ConfigProblem: words(o.config.Problem()),
+		CapacityProblem: words(o.room.Problem()),
 	}
 }
 

@@ -110,7 +110,7 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, l listeners) {
 	if a.Kubernetes {
 		checks.Registered = a.register(ctx, group, l.driver).Check
 	}
-	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.monitor, a.up.Load}))
+	stopOperators := serveHTTP(group, l.operators, admin.Handler(operator{a.Options, a.pools, a.watcher, a.monitor, a.publisher, a.up.Load}))
 	watched := http.NewServeMux()
 	watched.Handle("/", health.Handler(checks))
 	watched.Handle("GET "+metric.Path, a.metrics.Handler())

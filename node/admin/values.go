@@ -17,6 +17,9 @@ type Info struct {
 	ConfigPath string `json:"configPath"`
 	// ConfigProblem says why what is in that file now is not in use, and the last good one still is; "" when it is.
 	ConfigProblem string `json:"configProblem"`
+	// CapacityProblem says since when and why what is published to kube-scheduler of the node's room is old; "" when it is not, and of an
+	// agent that is in no cluster.
+	CapacityProblem string `json:"capacityProblem"`
 }
 
 // DiskState says what the agent made of a disk.

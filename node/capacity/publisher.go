@@ -34,6 +34,7 @@ type Publisher struct {
 	Hold       time.Duration // how long an increase waits; 0: DefaultHold
 	Log        *slog.Logger
 	Wrote      func(error) // told how each write of an object ended; nil for nobody
+	standing
 }
 
 // Run publishes until the context ends, which is no error; what fails meanwhile is logged and tried again. The objects stay
@@ -52,6 +53,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if f.hold == 0 {
 		f.hold = DefaultHold
 	}
+	p.begin()
 	w.run(ctx, f.follow)
 	return nil
 }
@@ -76,9 +78,11 @@ func (f *follower) follow(ctx context.Context) {
 	again := backoff()
 	for ctx.Err() == nil {
 		err := f.round(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		f.ended(err)
+		switch {
 		case err != nil:
 			f.Log.WarnContext(ctx, "capacity not published, trying again", "error", err)
 			pause(ctx, again.Step())

@@ -35,6 +35,7 @@ type cluster struct {
 	client *fake.Clientset
 	lvm    *lvmtest.Fake
 	pools  *pool.Pools
+	is     *Publisher
 	stop   context.CancelFunc
 	ended  chan error
 
@@ -87,11 +88,11 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop, c.ended = stop, make(chan error, 1)
-	p := &Publisher{
+	c.is = &Publisher{
 		Client: c.client, Pools: c.pools, Node: self.node, NodeObject: self.nodeObject, Namespace: self.namespace,
 		Log: slog.New(slog.DiscardHandler),
 	}
-	go func() { c.ended <- p.Run(ctx) }()
+	go func() { c.ended <- c.is.Run(ctx) }()
 	c.after(time.Second)
 }
 
@@ -428,5 +429,49 @@ func TestThePublisherStopsAndStartsWithoutTheAPI(t *testing.T) {
 		c.expect("when it is back", "fast 100Gi/100Gi", 1)
 		c.stop()
 		c.must(<-c.ended)
+	})
+}
+
+func TestAPersonKnowsWhatIsInTheWayOfPublishing(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		from := c.is.Published()
+		c.after(time.Hour)
+		if old := time.Since(c.is.Published()); from.IsZero() || old > refresh || c.is.Problem() != nil {
+			t.Errorf("nothing changed for an hour: published %v ago (first %v), %v", old, from, c.is.Problem())
+		}
+		c.apiDown.Store(true)
+		c.make("a", lvm.GiB)
+		c.after(overdue - refresh)
+		if err := c.is.Problem(); err != nil {
+			t.Errorf("after a minute without an API server: %v", err)
+		}
+		c.after(refresh)
+		last := c.is.Published()
+		want := "since " + last.UTC().Format("2006-01-02 15:04:05") + " UTC: updating the capacity of StorageClass fast: "
+		if err := c.is.Problem(); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "away") {
+			t.Errorf("after two minutes without an API server: %v, want %s…", err, want)
+		}
+		c.apiDown.Store(false)
+		c.after(45 * time.Second)
+		if err := c.is.Problem(); err != nil || !c.is.Published().After(last) {
+			t.Errorf("when it is back: %v, published %v, and %v before", err, c.is.Published(), last)
+		}
+	})
+}
+
+func TestAPersonKnowsThatTheAPIServerWasNeverThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.apiDown.Store(true)
+		began := time.Now()
+		c.start()
+		c.after(overdue)
+		if err := c.is.Problem(); !errors.Is(err, errUnknown) || !c.is.Published().Equal(began) {
+			t.Errorf("an API server that was away from the start: %v, published %v, want when it began, %v", err, c.is.Published(), began)
+		}
+		c.stop()
+		if err := <-c.ended; err != nil {
+			t.Error(err)
+		}
 	})
 }

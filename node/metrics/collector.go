@@ -30,6 +30,7 @@ type Source struct {
 	// FileSystems are those that are mounted of the devices that it is told to ask; the ones that do not answer are left out.
 	FileSystems func(ours func(major, minor uint32) bool) ([]FileSystem, error)
 	Pressure    func() (Pressure, error) // of the node
+	Published   func() time.Time         // when all that should be published of the node's room last was; zero: never, or nowhere
 }
 
 // FileSystem is one that is mounted.
@@ -76,7 +77,8 @@ func counter(name, help string, labels ...string) told {
 
 // The metrics of pools.
 var (
-	observed = gauge("loam_pools_observed_timestamp_seconds", "When the agent last looked at its pools, in seconds since 1970.")
+	observed  = gauge("loam_pools_observed_timestamp_seconds", "When the agent last looked at its pools, in seconds since 1970.")
+	published = gauge("loam_capacity_published_timestamp_seconds", "When the API server last had all that it should have of the node's room, in seconds since 1970. At first, when the agent began.")
 
 	poolInfo        = gauge("loam_pool_info", "Always 1; its labels are what a pool is.", "pool", "type", "volume_group")
 	poolReady       = gauge("loam_pool_ready", "Whether the pool is up: 1 or 0.", "pool")
@@ -126,7 +128,7 @@ var (
 
 // collected are all of them, in the order in which they are documented.
 var collected = []told{
-	observed, poolInfo, poolReady, poolSize, poolUsed, poolPromised, poolAvailable, poolLargest, poolOver, poolMeta, poolMetaUsed, poolHealth,
+	observed, published, poolInfo, poolReady, poolSize, poolUsed, poolPromised, poolAvailable, poolLargest, poolOver, poolMeta, poolMetaUsed, poolHealth,
 	poolVolumes, poolSuspended, poolCondition, conditionSince, poolHeals, groupSize, groupFree, groupDevices, groupMeta, groupMetaFree, groupChanges,
 	volumeSize, volumeMapped, volumeActive, volumeReads, volumeReadBytes, volumeReadTime, volumeWrites, volumeWritten, volumeWriteTime,
 	volumeInFlight, volumeBusy, volumeFSSize, volumeFSUsed, volumeFSFree, volumeFiles, volumeFilesFree, podWaiting, podStalled, nodeWaiting, nodeStalled,
@@ -151,6 +153,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if p, err := s.Pressure(); err == nil { // else a kernel without it
 		s.tell(nodeWaiting, p.Waiting.Seconds())
 		s.tell(nodeStalled, p.Stalled.Seconds())
+	}
+	if p := s.Published(); !p.IsZero() {
+		s.tell(published, seconds(p))
 	}
 	report, at := s.Last()
 	for _, p := range s.Pools() {

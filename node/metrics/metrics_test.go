@@ -59,11 +59,15 @@ func sourceOf(t testing.TB, volumes int) Source {
 		Disks:       func() ([]blockdevice.Diskstats, error) { return nil, nil },
 		FileSystems: func(func(major, minor uint32) bool) ([]FileSystem, error) { return nil, nil },
 		Pressure:    func() (Pressure, error) { return Pressure{Waiting: 3 * time.Second, Stalled: time.Second}, nil },
+		Published:   func() time.Time { return at },
 	}
 }
 
 func TestPoolsAndVolumesAreTold(t *testing.T) {
 	const want = `
+# HELP loam_capacity_published_timestamp_seconds When the API server last had all that it should have of the node's room, in seconds since 1970. At first, when the agent began.
+# TYPE loam_capacity_published_timestamp_seconds gauge
+loam_capacity_published_timestamp_seconds 1.7000000005e+09
 # HELP loam_pool_condition 1 for each condition that a person should know of.
 # TYPE loam_pool_condition gauge
 loam_pool_condition{condition="DeviceSilent",pool="fast"} 1
@@ -111,7 +115,8 @@ loam_volume_mapped_bytes{namespace="db",persistentvolumeclaim="data-1",pool="fas
 func TestNothingIsToldBeforeTheFirstLook(t *testing.T) {
 	s := sourceOf(t, 2)
 	s.Last = func() (report lvm.Report, at time.Time) { return report, at }
-	if n := testutil.CollectAndCount(collector{s}, observed.Name, volumeSize.Name, poolSize.Name); n != 0 {
+	s.Published = func() (at time.Time) { return at }
+	if n := testutil.CollectAndCount(collector{s}, observed.Name, published.Name, volumeSize.Name, poolSize.Name); n != 0 {
 		t.Errorf("%d metrics of pools that nobody has looked at", n)
 	}
 }

@@ -41,7 +41,7 @@ func restricted(t *testing.T) (plugin, string) {
 	b.kubectl("label", "namespace", b.namespace, "pod-security.kubernetes.io/enforce=restricted")
 	profile := filepath.Join(t.TempDir(), "brief.yaml")
 	if err := os.WriteFile(profile, []byte(brief), 0o600); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	return b.plugin(), profile
 }
@@ -87,19 +87,19 @@ reclaimPolicy: Retain
 	file := filepath.Join(t.TempDir(), "report.json")
 	stdout, stderr, code := p.loam("bench", "pvc", "--storage-class", "kept", "--each-node", "--parallel", "2", "--profile", profile, "--json", file, "-n", p.namespace)
 	if code != 0 || !strings.Contains(stdout, "rand-read") {
-		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+		p.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	r := p.report(string(text))
 	if r.Kind != "claims" || len(r.Stages) != 2 || r.Stages[0].Name != "k1" || r.Stages[1].Name != "k2" {
-		t.Fatalf("%+v; want k1 and k2", r)
+		p.Fatalf("%+v; want k1 and k2", r)
 	}
 	for _, s := range r.Stages {
 		if len(s.Jobs) != 1 || len(s.Jobs[0].Runs) != 1 || s.Jobs[0].Runs[0].Read.Operations == 0 {
-			t.Errorf("%+v; want a run with reads", s)
+			p.Errorf("%+v; want a run with reads", s)
 		}
 	}
 	p.unclaimed()
@@ -110,14 +110,14 @@ func TestBenchThatIsInterruptedLeavesNothingAndKeepsWhatThereIs(t *testing.T) {
 	p, profile := restricted(t)
 	endless := strings.Replace(brief, "repetitions: 1", "repetitions: 1000", 1)
 	if err := os.WriteFile(profile, []byte(endless), 0o600); err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	cmd := exec.Command("kubectl", "loam", "bench", "pvc", "--storage-class", "loam", "--profile", profile, "--json", "-", "-n", p.namespace)
 	cmd.Env = append(os.Environ(), "PATH="+p.path)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -127,16 +127,16 @@ func TestBenchThatIsInterruptedLeavesNothingAndKeepsWhatThereIs(t *testing.T) {
 	})
 	// kubectl becomes its plugin (exec), so that this is the plugin's process.
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	err := <-ended
 	t.Logf("%s%s%v", &stdout, &stderr, err)
 	if _, ok := errors.AsType[*exec.ExitError](err); !ok || !strings.Contains(stderr.String(), "interrupted") {
-		t.Errorf("%v, %s; want that it was interrupted", err, &stderr)
+		p.Errorf("%v, %s; want that it was interrupted", err, &stderr)
 	}
 	r := p.report(stdout.String())
 	if len(r.Stages) != 1 || len(r.Stages[0].Jobs) != 1 || len(r.Stages[0].Jobs[0].Runs) == 0 || !slices.Contains(r.Labels, "partial") {
-		t.Errorf("%+v; want the repetitions until then, labelled partial", r)
+		p.Errorf("%+v; want the repetitions until then, labelled partial", r)
 	}
 	p.unclaimed()
 }
@@ -153,14 +153,14 @@ func TestBenchSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 		"no such node: k9":                       {"--storage-class", "loam", "--node", "k9"},
 	} {
 		if stderr, code := bench(args...); code != 3 || !strings.Contains(stderr, want) {
-			t.Errorf("%v: exit %d, %s; want 3, and %q", args, code, stderr, want)
+			p.Errorf("%v: exit %d, %s; want 3, and %q", args, code, stderr, want)
 		}
 	}
 	if stderr, code := bench("--storage-class", "loam", "--image", "127.0.0.1:1/none:1"); code != 1 || !strings.Contains(stderr, "ImagePullBackOff") {
-		t.Errorf("an image that is nowhere: exit %d, %s", code, stderr)
+		p.Errorf("an image that is nowhere: exit %d, %s", code, stderr)
 	}
 	if stderr, code := bench("--storage-class", "loam", "--size", "40Gi", "--start-timeout", "5s"); code != 1 || !strings.Contains(stderr, "did not have enough free storage") {
-		t.Errorf("a claim that fits nowhere: exit %d, %s", code, stderr)
+		p.Errorf("a claim that fits nowhere: exit %d, %s", code, stderr)
 	}
 	p.unclaimed()
 }
@@ -170,19 +170,19 @@ func TestBenchJobOfTheExamplesGivesATableAndJSON(t *testing.T) {
 	p, _ := restricted(t)
 	text, err := os.ReadFile("../../../deploy/examples/bench-job.yaml")
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	// As it is, it takes more than a minute.
 	p.apply(strings.ReplaceAll(string(text), "--profile, quick, --size, 1Gi,", "--profile, quick, --warm-up, 0s, --runtime, 100ms, --size, 64Mi,"))
 	p.kubectl("wait", "--for=condition=complete", "--timeout=180s", "job/loam-bench")
 	if table := p.kubectl("logs", "job/loam-bench", "-c", "measure"); !strings.Contains(table, "rand-read-32") || !strings.Contains(table, "IOPS") {
-		t.Errorf("%s; want the table", table)
+		p.Errorf("%s; want the table", table)
 	}
 	if r := p.report(p.kubectl("logs", "job/loam-bench")); r.Kind != "target" || len(r.Stages) != 1 || len(r.Stages[0].Jobs) != 8 {
-		t.Errorf("%+v; want the report of profile quick", r)
+		p.Errorf("%+v; want the report of profile quick", r)
 	}
 	p.kubectl("delete", "job", "loam-bench", "--cascade=foreground", "--timeout=120s")
 	if left := p.kubectl("get", "pods,pvc", "-o", "name"); left != "" {
-		t.Errorf("left: %s", left)
+		p.Errorf("left: %s", left)
 	}
 }

@@ -33,14 +33,23 @@ const (
 type bed struct {
 	*testing.T
 	namespace string
+	failures  *[]string
 }
+
+// Fatal, Fatalf, Error and Errorf are the test's, and their words are said once more at its end, after all that tell says.
+func (b bed) Fatal(args ...any)                 { b.Helper(); b.failed(args...); b.T.Fatal(args...) }
+func (b bed) Fatalf(format string, args ...any) { b.Helper(); b.Fatal(fmt.Sprintf(format, args...)) }
+func (b bed) Error(args ...any)                 { b.Helper(); b.failed(args...); b.T.Error(args...) }
+func (b bed) Errorf(format string, args ...any) { b.Helper(); b.Error(fmt.Sprintf(format, args...)) }
+
+func (b bed) failed(why ...any) { *b.failures = append(*b.failures, fmt.Sprint(why...)) }
 
 func start(t *testing.T) bed {
 	t.Helper()
 	if os.Getenv("LOAM_CLUSTER") == "" {
 		t.Skip("needs a cluster: make e2e")
 	}
-	b := bed{t, "t-" + strings.ToLower(strings.ReplaceAll(t.Name()[4:], "/", "-"))}
+	b := bed{t, "t-" + strings.ToLower(strings.ReplaceAll(t.Name()[4:], "/", "-")), new([]string)}
 	if len(b.namespace) > 50 {
 		b.namespace = b.namespace[:50]
 	}
@@ -50,6 +59,9 @@ func start(t *testing.T) bed {
 			b.tell()
 		}
 		b.end()
+		for _, why := range *b.failures {
+			b.Logf("failed as said above: %s", why)
+		}
 	})
 	return b
 }

@@ -22,7 +22,7 @@ spec:
 `, install, account, one)) // kubectl auth can-i asks for no group that is not on the cluster
 			may := b.kubectl("--namespace", install, "create", "-f", review, "-o", "jsonpath={.status.allowed}")
 			if (may == "true") != (one == constraints) {
-				t.Errorf("may %s use %s? %q", account, one, may)
+				b.Errorf("may %s use %s? %q", account, one, may)
 			}
 		}
 	}

@@ -34,10 +34,10 @@ spec:
 	b.apply(claim("a", "loam", "2200Mi") + claim("b", "loam", "2200Mi") + two)
 	b.ready("two")
 	if on := b.nodeOf("two"); on != "k2" {
-		t.Errorf("the pod is on %s, where its claims do not fit together", on)
+		b.Errorf("the pod is on %s, where its claims do not fit together", on)
 	}
 	if why := b.refused(); why != "" {
-		t.Errorf("volumes were refused on the way: %s", why)
+		b.Errorf("volumes were refused on the way: %s", why)
 	}
 }
 
@@ -66,7 +66,7 @@ spec: {volumeSnapshotClassName: loam-placed, source: {persistentVolumeClaimName:
 	b.ready("restored")
 	b.holds("restored", "/data/file", sum)
 	if why := b.refused(); why != "" {
-		t.Errorf("the restore was tried elsewhere: %s", why)
+		b.Errorf("the restore was tried elsewhere: %s", why)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestExtenderPlacesABurstThatFillsTheNodes(t *testing.T) {
 	b.apply(all)
 	b.running(burstPods)
 	if why := b.refused(); why != "" {
-		t.Errorf("volumes were refused on the way: %s", why)
+		b.Errorf("volumes were refused on the way: %s", why)
 	}
 	b.apply(claim("more", burstClass, size) + pod("more", "more", asked))
 	b.event("Pod/more", "0/2 nodes are available")
@@ -180,7 +180,7 @@ func TestSchedulerOfTheChartPlacesPods(t *testing.T) {
 	b.ready("in-pod")
 	log := b.kubectl("--namespace", "loam-system", "logs", "deployment/loam-scheduler-extender", "--container", "scheduler-extender")
 	if !strings.Contains(log, "/in-pod ") {
-		t.Errorf("the extender was not asked: %s", log[max(0, len(log)-2000):])
+		b.Errorf("the extender was not asked: %s", log[max(0, len(log)-2000):])
 	}
 }
 

@@ -31,15 +31,15 @@ func TestDataSurvivesRestarts(t *testing.T) {
 	b.ready("meanwhile")
 	b.write("meanwhile", "/data/file")
 	if failed := b.in("data", "test -s /data/busy; ls /dev/shm"); failed != "" {
-		t.Error("a write failed while the agents were upgraded")
+		b.Error("a write failed while the agents were upgraded")
 	}
 	b.helm("rollback", "loam")
 	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=300s")
 	if cpu := b.kubectl("--namespace", install, "get", "daemonset/loam-agent", "-o", "jsonpath={.spec.template.spec.containers[0].resources.requests.cpu}"); cpu != "10m" {
-		t.Errorf("after the rollback agents ask for %s of a processor", cpu)
+		b.Errorf("after the rollback agents ask for %s of a processor", cpu)
 	}
 	if failed := b.in("data", "ls /dev/shm"); failed != "" {
-		t.Error("a write failed while the agents were rolled back")
+		b.Error("a write failed while the agents were rolled back")
 	}
 	b.holds("data", "/data/file", sum)
 	b.kubectl("delete", "pod", "data")
@@ -72,7 +72,7 @@ func TestAPIServerAwayForAMinute(t *testing.T) {
 	starts := func() (n int) {
 		_, err := fmt.Sscan(b.in("restless", "wc -l < /data/starts"), &n)
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		return n
 	}
@@ -83,10 +83,10 @@ func TestAPIServerAwayForAMinute(t *testing.T) {
 	b.lever("/apiserver/start")
 	b.holds("data", "/data/file", sum)
 	if after := starts(); after <= before {
-		t.Errorf("a pod that ends every 15 s has started %d times after a minute, as before it", after)
+		b.Errorf("a pod that ends every 15 s has started %d times after a minute, as before it", after)
 	}
 	if is := b.capacity("k1", "loam") + b.capacity("k2", "loam"); is != capacity {
-		t.Errorf("%d bytes are published after the outage and %d were before it", is, capacity)
+		b.Errorf("%d bytes are published after the outage and %d were before it", is, capacity)
 	}
 	b.apply(claim("next", "loam", "256Mi") + pod("next", "next"))
 	b.ready("next")
@@ -121,7 +121,7 @@ func TestNodeIsDeletedFromTheCluster(t *testing.T) {
 	b.loam("k2", &all, "volume", "list")
 	i := slices.IndexFunc(all, func(v struct{ ID, Name string }) bool { return v.Name == volume })
 	if i < 0 {
-		t.Fatalf("%s is not among the volumes of a node that came back: %v", volume, all)
+		b.Fatalf("%s is not among the volumes of a node that came back: %v", volume, all)
 	}
 	b.apply(fmt.Sprintf(`apiVersion: v1
 kind: PersistentVolume
@@ -161,7 +161,7 @@ func TestWrongConfigurationIsToldAndTheLastGoodOneStays(t *testing.T) {
 	set := func(text string) {
 		patch, err := json.Marshal(map[string]any{"data": map[string]string{"config.yaml": text}})
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		b.kubectl("--namespace", install, "patch", "configmap", "loam", "--type=merge", "-p", string(patch))
 	}
@@ -197,7 +197,7 @@ func TestWhatIsWrongWithAVolumeIsToldOnItsClaimAndItsPod(t *testing.T) {
 	b.event("PersistentVolumeClaim/data", says)
 	b.event("Pod/data", says)
 	if out := b.kubectl("get", "events", "--field-selector", "involvedObject.name=well", "-o", "jsonpath={.items[*].reason}"); strings.Contains(out, "FileSystemFailed") {
-		t.Errorf("of a volume with which nothing is wrong is told: %s", out)
+		b.Errorf("of a volume with which nothing is wrong is told: %s", out)
 	}
 	b.kubectl("delete", "pod", "data")
 	b.event("PersistentVolumeClaim/data", "FileSystemFailedOver: volume k1/"+volume)
@@ -213,14 +213,14 @@ func TestAgentsTokenMayWriteItsOwnNodesCapacityAlone(t *testing.T) {
 	}
 	name := b.kubectl("--namespace", install, "get", "csistoragecapacities", "-l", "loam.storage/node="+other, "-o", "jsonpath={.items[0].metadata.name}")
 	if out, err := as("patch", "csistoragecapacity", name, "--type=merge", "-p", `{"capacity":"1Ti"}`); err == nil || !strings.Contains(err.Error(), "nodeTopology must be the matchLabel loam.storage/node: k1") {
-		t.Errorf("k1's agent changed what k2 publishes: %s, %v", out, err)
+		b.Errorf("k1's agent changed what k2 publishes: %s, %v", out, err)
 	}
 	if out, err := as("delete", "csistoragecapacity", name); err == nil {
-		t.Errorf("k1's agent deleted what k2 publishes: %s", out)
+		b.Errorf("k1's agent deleted what k2 publishes: %s", out)
 	}
 	for _, what := range []string{"secrets", "pods", "persistentvolumes", "nodes"} {
 		if out, err := as("get", what); err == nil {
-			t.Errorf("an agent may list %s: %s", what, out)
+			b.Errorf("an agent may list %s: %s", what, out)
 		}
 	}
 }

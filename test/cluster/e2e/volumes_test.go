@@ -16,14 +16,14 @@ func TestStatefulSetGetsItsVolumes(t *testing.T) {
 	b.kubectl("rollout", "status", "statefulset/ledger", "--timeout=180s")
 	nodes := b.kubectl("get", "pods", "-l", "app=ledger", "-o", "jsonpath={.items[*].spec.nodeName}")
 	if !strings.Contains(nodes, "k1") || !strings.Contains(nodes, "k2") {
-		t.Errorf("the pods are on %s; they should spread", nodes)
+		b.Errorf("the pods are on %s; they should spread", nodes)
 	}
 	sum := b.write("ledger-0", "/data/kept")
 	b.kubectl("delete", "pod", "ledger-0")
 	b.kubectl("rollout", "status", "statefulset/ledger", "--timeout=180s")
 	b.holds("ledger-0", "/data/kept", sum)
 	if owner := b.in("ledger-0", "stat -c %g /data"); owner != "1000" {
-		t.Errorf("the volume's group is %s; fsGroup is 1000", owner)
+		b.Errorf("the volume's group is %s; fsGroup is 1000", owner)
 	}
 }
 
@@ -55,7 +55,7 @@ spec:
 	}
 	slices.Sort(nodes)
 	if !slices.Equal(nodes, []string{"k1", "k2", "k2"}) {
-		t.Errorf("the pods are on %v; there is room for one on k1 and two on k2", nodes)
+		b.Errorf("the pods are on %v; there is room for one on k1 and two on k2", nodes)
 	}
 	b.event("Pod/db-3", "did not have enough free storage")
 	b.event("PersistentVolumeClaim/data-db-3", "no node has room for a volume of 2500Mi")
@@ -95,7 +95,7 @@ func TestFullNodeIsAvoided(t *testing.T) {
 	b.apply(claim("next", "loam", "3Gi") + pod("next", "next"))
 	b.ready("next")
 	if on := b.nodeOf("next"); on != "k2" {
-		t.Errorf("the pod is on %s, where there is no room", on)
+		b.Errorf("the pod is on %s, where there is no room", on)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestVolumeGrowsWhileItIsWritten(t *testing.T) {
 	b.field("pvc/data", ".status.capacity.storage", "1Gi")
 	// The claim shows its new size once nothing is left to do, so that nobody waits for the kubelet.
 	if size, err := strconv.Atoi(strings.TrimSpace(b.in("data", "df -m --output=size /data | tail -1"))); err != nil || size < 900 {
-		t.Errorf("the claim has 1Gi, its file system %d MiB (%v)", size, err)
+		b.Errorf("the claim has 1Gi, its file system %d MiB (%v)", size, err)
 	}
 	b.holds("data", "/data/before", sum)
 }
@@ -183,12 +183,12 @@ spec: {volumeSnapshotClassName: loam-kept, source: {persistentVolumeClaimName: d
 	content := b.kubectl("get", "volumesnapshot", "kept", "-o", "jsonpath={.status.boundVolumeSnapshotContentName}")
 	b.kubectl("delete", "volumesnapshot", "kept", "--timeout=60s")
 	if n := len(snapshots()); n != before+1 {
-		t.Errorf("%d snapshots on k1, and there were %d before one that is kept", n, before)
+		b.Errorf("%d snapshots on k1, and there were %d before one that is kept", n, before)
 	}
 	b.kubectl("patch", "volumesnapshotcontent", content, "--type=merge", "-p", `{"spec":{"deletionPolicy":"Delete"}}`)
 	b.kubectl("delete", "volumesnapshotcontent", content, "--timeout=60s")
 	if n := len(snapshots()); n != before {
-		t.Errorf("%d snapshots on k1 after the kept one was deleted, and %d before it was made", n, before)
+		b.Errorf("%d snapshots on k1 after the kept one was deleted, and %d before it was made", n, before)
 	}
 }
 
@@ -233,14 +233,14 @@ func TestRawBlockVolumeHoldsWhatIsWrittenAndGrows(t *testing.T) {
 	b.kubectl("patch", "pvc", "block", "--type=merge", "-p", `{"spec":{"resources":{"requests":{"storage":"512Mi"}}}}`)
 	b.field("pvc/block", ".status.capacity.storage", "512Mi")
 	if is := b.in("block", "head -c 3000000 /dev/data | sha256sum"); is != sum {
-		t.Errorf("the device holds %s, and %s was written", is, sum)
+		b.Errorf("the device holds %s, and %s was written", is, sum)
 	}
 	b.until("the device is larger", func() (string, bool) {
 		size := b.in("block", "blockdev --getsize64 /dev/data")
 		return size, size == "536870912"
 	})
 	if failed := b.in("block", "ls /dev/shm"); strings.Contains(failed, "failed") {
-		t.Error("a write failed while the device grew")
+		b.Error("a write failed while the device grew")
 	}
 }
 
@@ -267,7 +267,7 @@ func TestCapacityFollowsEachStep(t *testing.T) {
 	took := func(what string, bytes int64) {
 		t.Helper()
 		if is := before - follows(what); is < bytes || is > bytes+step {
-			t.Errorf("%s took %d, and %d was asked for", what, is, bytes)
+			b.Errorf("%s took %d, and %d was asked for", what, is, bytes)
 		}
 	}
 	b.apply(claim("data", "loam", "1Gi") + pod("data", "data", onNode("k1")))
@@ -348,7 +348,7 @@ spec:
 	b.ready("reader")
 	b.holds("reader", "/data/file", sum)
 	if out, err := b.try("exec", "reader", "--", "touch", "/data/new"); err == nil {
-		t.Errorf("a read-only volume was written to: %s", out)
+		b.Errorf("a read-only volume was written to: %s", out)
 	}
 }
 
@@ -389,7 +389,7 @@ volumeBindingMode: Immediate
 	b.field("pvc/data", ".status.phase", "Bound")
 	volume := b.kubectl("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}")
 	if on := b.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values[0]}"); on != "k1" {
-		t.Errorf("the volume is on %s; k1 has more room", on)
+		b.Errorf("the volume is on %s; k1 has more room", on)
 	}
 	b.apply(pod("user", "data"))
 	b.ready("user")
