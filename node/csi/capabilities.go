@@ -56,9 +56,13 @@ func (d *Driver) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRe
 	return answer, nil
 }
 
+// maxVolumes is how many devices device-mapper can have: the kernel's minor numbers (MINORBITS, include/linux/kdev_t.h). No node comes near;
+// but of a driver that gives no limit kube-scheduler does not notice that it has come (docs/decisions/0046).
+const maxVolumes = 1 << 20
+
 // NodeGetInfo says which node this is, as its volumes' topology does.
 func (d *Driver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
-	return &csi.NodeGetInfoResponse{NodeId: d.Node, AccessibleTopology: d.topology()}, nil
+	return &csi.NodeGetInfoResponse{NodeId: d.Node, MaxVolumesPerNode: maxVolumes, AccessibleTopology: d.topology()}, nil
 }
 
 func (d *Driver) topology() *csi.Topology {

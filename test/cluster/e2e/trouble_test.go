@@ -97,6 +97,7 @@ func TestNodeIsDeletedFromTheCluster(t *testing.T) {
 	b.apply(claim("lost", "loam", "256Mi") + pod("lost", "lost", onNode("k2")))
 	b.ready("lost")
 	volume := b.kubectl("get", "pvc", "lost", "-o", "jsonpath={.spec.volumeName}")
+	handle := b.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.csi.volumeHandle}")
 	sum := b.write("lost", "/data/file")
 	b.lever("/nodes/k2/off")
 	b.kubectl("delete", "node", "k2")
@@ -111,18 +112,15 @@ func TestNodeIsDeletedFromTheCluster(t *testing.T) {
 	// What had a place there gets another.
 	b.apply(claim("next", "loam", "256Mi") + pod("next", "next"))
 	b.ready("next")
-	// The node comes back with its disks: its capacity is published, and what was on them is there for a person to see.
+	// The node comes back with its disks, and a person gives the volume to a claim again (docs/install.md).
+	b.agentsOn(`"k1"`)
+	t.Cleanup(func() { b.agentsOn("null") })
+	b.until("no agent's pod where no node is", func() (string, bool) {
+		out, err := b.try("--namespace", install, "get", "pods", "--field-selector", "spec.nodeName=k2", "-l", "app.kubernetes.io/component=agent", "-o", "name")
+		return out, err == nil && out == ""
+	})
 	b.lever("/nodes/k2/on")
-	b.until("capacity of a node that is back", func() (string, bool) { is := b.capacity("k2", "loam"); return fmt.Sprint(is), is > 1<<30 })
-	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
-	b.kubectl("--namespace", install, "rollout", "status", "deployment/loam-controller", "--timeout=180s")
-	// A person gives it to a claim again (docs/install.md).
-	var all []struct{ ID, Name string }
-	b.loam("k2", &all, "volume", "list")
-	i := slices.IndexFunc(all, func(v struct{ ID, Name string }) bool { return v.Name == volume })
-	if i < 0 {
-		b.Fatalf("%s is not among the volumes of a node that came back: %v", volume, all)
-	}
+	b.field("node/k2", `.status.conditions[?(@.type=="Ready")].status`, "True")
 	b.apply(fmt.Sprintf(`apiVersion: v1
 kind: PersistentVolume
 metadata: {name: found, annotations: {pv.kubernetes.io/provisioned-by: loam.storage}}
@@ -133,8 +131,22 @@ spec:
   persistentVolumeReclaimPolicy: Delete
   csi: {driver: loam.storage, volumeHandle: %s, fsType: ext4}
   nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: loam.storage/node, operator: In, values: [k2]}]}]}}
-`, all[i].ID))
-	b.apply(claim("found", "loam", "256Mi", "volumeName: found") + pod("found", "found"))
+`, handle))
+	b.apply(claim("found", "loam", "256Mi", "volumeName: found") + pod("found", "found", onNode("k2")))
+	// The pod has come before the agent, and starts once the agent has registered, not five minutes later (decision 46).
+	b.until("the pod waits for the agent", func() (string, bool) {
+		out, err := b.try("get", "pod", "found", "-o", "jsonpath={.status.conditions[*].message}")
+		return out, err == nil && strings.Contains(out, "loam.storage CSI driver is not installed on the node")
+	})
+	b.agentsOn("null")
+	b.until("capacity of a node that is back", func() (string, bool) { is := b.capacity("k2", "loam"); return fmt.Sprint(is), is > 1<<30 })
+	b.kubectl("--namespace", install, "rollout", "status", "daemonset/loam-agent", "--timeout=180s")
+	b.kubectl("--namespace", install, "rollout", "status", "deployment/loam-controller", "--timeout=180s")
+	var all []struct{ ID, Name string }
+	b.loam("k2", &all, "volume", "list")
+	if !slices.ContainsFunc(all, func(v struct{ ID, Name string }) bool { return v.ID == handle && v.Name == volume }) {
+		b.Fatalf("%s is not among the volumes of a node that came back: %v", volume, all)
+	}
 	b.ready("found")
 	b.holds("found", "/data/file", sum)
 	b.kubectl("delete", "pod", "found")
@@ -145,6 +157,12 @@ spec:
 	})
 	b.apply(claim("after", "loam", "256Mi") + pod("after", "after", onNode("k2")))
 	b.ready("after")
+}
+
+// agentsOn has agents run on one node, whose name is in quotes, or on all again for null.
+func (b bed) agentsOn(node string) {
+	b.Helper()
+	b.kubectl("--namespace", install, "patch", "daemonset", "loam-agent", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":`+node+`}}}}}`)
 }
 
 // Runbooks have people change volume groups in the agent's container, whose root file system is read-only.
