@@ -45,7 +45,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if i.nodeObject == "" {
 		i.nodeObject = i.node
 	}
-	w, err := newWatch(p.Client, i, p.Log)
+	p.begin()
+	w, err := newWatch(p.Client, i, p.Log, p.ended)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,6 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if f.hold == 0 {
 		f.hold = DefaultHold
 	}
-	p.begin()
 	w.run(ctx, f.follow)
 	return nil
 }

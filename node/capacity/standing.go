@@ -17,7 +17,7 @@ var errUnknown = errors.New("the API server has not told yet which StorageClasse
 type standing struct {
 	mu      sync.Mutex
 	at      time.Time // as Published
-	problem error     // of the last round
+	problem error     // of the last round, or of the watch since
 }
 
 func (s *standing) begin() {
@@ -26,7 +26,7 @@ func (s *standing) begin() {
 	s.at, s.problem = time.Now(), errUnknown
 }
 
-// ended notes how a round ended.
+// ended notes how a round ended, or the watch.
 func (s *standing) ended(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,8 @@ type watch struct {
 	vanished chan struct{} // an object was deleted, by whomever
 }
 
-func newWatch(client kubernetes.Interface, i identity, log *slog.Logger) (*watch, error) {
+// newWatch also tells interrupted whatever interrupts it, which is tried again.
+func newWatch(client kubernetes.Interface, i identity, log *slog.Logger, interrupted func(error)) (*watch, error) {
 	w := &watch{
 		classes: v1.NewTypedStorageClassInformer(client, 0, nil),
 		objects: v1.NewTypedFilteredCSIStorageCapacityInformer(client, i.namespace, 0, nil, func(o *metav1.ListOptions) {
@@ -39,6 +40,7 @@ func newWatch(client kubernetes.Interface, i identity, log *slog.Logger) (*watch
 			level = slog.LevelDebug // how a watch ends now and then
 		}
 		log.Log(ctx, level, "watching for capacity was interrupted", "error", err)
+		interrupted(err)
 	}
 	if err := errors.Join(
 		w.classes.SetTransform(trimClass), w.objects.SetTransform(trimObject),
