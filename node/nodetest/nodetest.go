@@ -15,6 +15,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/loam-storage/loam/lvm"
 	"github.com/loam-storage/loam/node"
@@ -28,6 +29,8 @@ type Options struct {
 
 	Observe func(lvm.Command) // told of every lvm process
 	Health  string            // host:port of health and metrics; "" for none
+
+	Cluster kubernetes.Interface // with a Node NodeID, for an agent that runs here; nil: it is in no cluster
 
 	KubeletDir string // "" for /
 	Binary     string // the loam binary, to run the agent as a process of its own, which can be killed; "" to run it here
@@ -121,6 +124,7 @@ func (a Agent) runHere(t testing.TB, o Options, ended chan<- struct{}) (stop fun
 		failed = node.Run(ctx, node.Options{
 			ConfigPath: a.config(), NodeID: NodeID, Socket: a.Socket, AdminSocket: admin.SocketBeside(a.Socket),
 			KubeletDir: o.KubeletDir, StateDir: a.state(), Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Observe: o.Observe, HealthAddress: o.Health,
+			Client: o.Cluster, NodeName: NodeID, Namespace: "loam-system",
 		})
 	}()
 	return sync.OnceFunc(func() {

@@ -47,6 +47,7 @@ func TestDashboardAndAlertsAskARealPrometheusOfARealAgent(t *testing.T) {
 	agentAddress, controllerAddress := prometheus.FreeAddress(t), prometheus.FreeAddress(t)
 	agent := nodetest.Start(t, nodetest.Options{
 		Config: nodetest.OnePool("thin", disk) + "- {name: nowhere, devices: {paths: [/dev/no-such-disk]}}\n", Health: agentAddress,
+		Cluster: fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodetest.NodeID}}),
 	})
 	startController(t, controllerAddress)
 	req := nodetest.Request("v", "ext4", 512*lvm.MiB)
