@@ -16,12 +16,12 @@ import (
 
 // operator answers an operator's questions (package admin). It changes nothing and holds no lock of a volume group.
 type operator struct {
-	options Options
-	pools   *pool.Pools
-	config  *config.Watcher
-	monitor *monitor.Monitor
-	room    *capacity.Publisher
-	up      func() bool // the pools were brought up once
+	options   Options
+	pools     *pool.Pools
+	config    *config.Watcher
+	monitor   *monitor.Monitor
+	publisher *capacity.Publisher
+	up        func() bool // the pools were brought up once
 }
 
 // Info implements admin.Source.
@@ -29,7 +29,7 @@ func (o operator) Info() admin.Info {
 	return admin.Info{
 		Node: o.options.NodeID, Version: Version(), Driver: csi.Name, KubeletDir: o.options.KubeletDir, CSISocket: o.options.Socket,
 		ConfigPath: o.options.ConfigPath, ConfigProblem: words(o.config.Problem()),
-		CapacityProblem: words(o.room.Problem()),
+		CapacityProblem: words(o.publisher.Problem()),
 	}
 }
 

@@ -82,14 +82,13 @@ func (f *follower) follow(ctx context.Context) {
 			return
 		}
 		f.ended(err)
-		switch {
-		case err != nil:
+		if err != nil {
 			f.Log.WarnContext(ctx, "capacity not published, trying again", "error", err)
 			pause(ctx, again.Step())
-		default:
-			again = backoff()
-			f.idle(ctx)
+			continue
 		}
+		again = backoff()
+		f.idle(ctx)
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 // for a moment.
 const overdue = 2 * refresh
 
-var errUnknown = errors.New("the API server has not told yet which StorageClasses there are, and what is published")
-
 // standing is how publishing goes. All of it may be called at any time.
 type standing struct {
 	mu      sync.Mutex
@@ -23,7 +21,7 @@ type standing struct {
 func (s *standing) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.at, s.problem = time.Now(), errUnknown
+	s.at, s.problem = time.Now(), errors.New("the API server has not told yet which StorageClasses there are, and what is published")
 }
 
 // ended notes how a round ended, or the watch.
